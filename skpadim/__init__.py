@@ -1,0 +1,3 @@
+"""PaDiM for scikit-learn: find defects in images after seeing good ones only."""
+
+__version__ = "0.1.0"
