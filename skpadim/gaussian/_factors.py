@@ -1,0 +1,207 @@
+"""Factors of the covariance S + R, and distances by them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtri
+
+from skpadim.gaussian._moments import PatchMoments, position_chunks
+
+
+class Factor(NamedTuple):
+    """The covariance S + R of each position in the form that distances need.
+
+    Full form (``eigenvalues`` is None): ``matrix`` is the inverse W of the lower Cholesky factor,
+    so that ``d^2 = |W (x - m)|^2``. It is what scikit-learn's mixtures call the Cholesky factor
+    of the precision; no covariance is ever inverted.
+
+    Low-rank form: with u = R^-1/2 (x - m), the rows of ``matrix`` are the eigenvectors V of
+    R^-1/2 S R^-1/2 and ``eigenvalues`` their eigenvalues e, of which only n - 1 are not zero:
+    ``d^2 = sum (V u)_i^2 / (1 + e_i) + |u - V' V u|^2``. It is Woodbury's identity arranged as a
+    sum of squares: nothing cancels, nothing can come out negative.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_positions, rank, n_dimensions)
+        See above.
+    eigenvalues : ndarray of shape (n_positions, rank) or None
+        See above.
+    ridge : ndarray of shape (n_dimensions,), float64
+        The diagonal of R.
+    """
+
+    matrix: NDArray
+    eigenvalues: NDArray | None
+    ridge: NDArray[np.float64]
+
+    def squared_distances(self, deviations: NDArray) -> NDArray:
+        """Squared Mahalanobis distances.
+
+        Parameters
+        ----------
+        deviations : ndarray of shape (n_samples, n_positions, n_dimensions)
+            ``x - m``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_positions)
+            In the dtype of ``matrix``.
+        """
+        n_samples, n_positions, n_dimensions = deviations.shape
+        out = np.empty((n_positions, n_samples), dtype=self.matrix.dtype)
+        per_position = self.matrix.itemsize * n_dimensions * (self.matrix.shape[1] + 2 * n_samples)
+        for chunk in position_chunks(n_positions, per_position):
+            matrix = self.matrix[chunk]
+            x = deviations[:, chunk].transpose(1, 0, 2)
+            if self.eigenvalues is None:
+                z = np.matmul(x, matrix.transpose(0, 2, 1))
+                out[chunk] = np.einsum("pnr,pnr->pn", z, z)
+            else:
+                u = x / np.sqrt(self.ridge).astype(x.dtype)
+                c = np.matmul(u, matrix.transpose(0, 2, 1))
+                rest = u - np.matmul(c, matrix)
+                shrunk = c / np.sqrt(1 + self.eigenvalues[chunk, np.newaxis])
+                out[chunk] = np.einsum("pnr,pnr->pn", shrunk, shrunk)
+                out[chunk] += np.einsum("pnd,pnd->pn", rest, rest)
+        return out.T
+
+    def log_determinants(self) -> NDArray[np.float64]:
+        """Logarithm of the determinant of S + R.
+
+        Returns
+        -------
+        ndarray of shape (n_positions,), float64
+            One value for each position.
+        """
+        if self.eigenvalues is None:
+            diagonals = np.einsum("pdd->pd", self.matrix).astype(np.float64)
+            return -2 * np.log(diagonals).sum(axis=1)
+        spread = np.log1p(self.eigenvalues, dtype=np.float64).sum(axis=1)
+        return np.log(self.ridge).sum() + spread
+
+    def to_moments(self, n_samples: int, mean: NDArray) -> PatchMoments:
+        """Moments that have this factor, to the precision of its dtype.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of samples that the factor was made from.
+        mean : ndarray of shape (n_positions, n_dimensions)
+            Their mean.
+
+        Returns
+        -------
+        PatchMoments
+            New moments.
+        """
+        moments = PatchMoments()
+        moments.n_samples = n_samples
+        moments.dtype = self.matrix.dtype
+        moments.mean = mean.astype(np.float64)
+        moments.root = moments.scatter = None
+        n_positions, _, n_dimensions = self.matrix.shape
+        if self.eigenvalues is not None:
+            scale = np.sqrt(self.eigenvalues * (n_samples - 1))[:, :, np.newaxis]
+            rows = self.matrix * scale * np.sqrt(self.ridge).astype(self.matrix.dtype)
+            moments.root = np.ascontiguousarray(rows.transpose(1, 0, 2))
+            return moments
+        moments.scatter = np.empty((n_positions, n_dimensions, n_dimensions))
+        for position, whitening in enumerate(self.matrix.astype(np.float64)):
+            cholesky = solve_triangular(whitening, np.eye(n_dimensions), lower=True)
+            covariance = cholesky @ cholesky.T
+            covariance[np.diag_indices(n_dimensions)] -= self.ridge
+            moments.scatter[position] = covariance * (n_samples - 1)
+        return moments
+
+
+def ridge_of(moments: PatchMoments, reg_covar: float, relative: bool) -> NDArray[np.float64]:
+    """Diagonal of R.
+
+    Parameters
+    ----------
+    moments : PatchMoments
+        Moments of the embeddings.
+    reg_covar : float
+        Strength.
+    relative : bool
+        Whether it counts in variances of each dimension over all positions and samples.
+
+    Returns
+    -------
+    ndarray of shape (n_dimensions,), float64
+        The diagonal.
+    """
+    if not relative:
+        return np.full(moments.mean.shape[1], float(reg_covar))
+    variance = moments.variance()
+    # A dimension that never varies would have no ridge and no inverse: it gets the smallest
+    # share of the mean variance that float32 can tell from nothing, or 1 if nothing varies.
+    floor = np.finfo(np.float32).eps * variance.mean() or 1.0
+    return reg_covar * np.maximum(variance, floor)
+
+
+def factorize(moments: PatchMoments, ridge: NDArray[np.float64], inflation: float = 1.0) -> Factor:
+    """Factor of ``inflation * S + R``, with S the scatter over n - 1.
+
+    Parameters
+    ----------
+    moments : PatchMoments
+        Moments of at least two samples.
+    ridge : ndarray of shape (n_dimensions,), float64
+        The diagonal of R.
+    inflation : float, default=1.0
+        Multiplier of S.
+
+    Returns
+    -------
+    Factor
+        The low-rank form when ``n - 1 < n_dimensions``, else the full one. The work is done in
+        float64, the result is in the dtype of the samples.
+
+    Raises
+    ------
+    ValueError
+        If a covariance is singular.
+    """
+    if moments.root is not None and np.all(ridge > 0):
+        return _low_rank(moments, ridge, inflation)
+    return _full(moments, ridge, inflation)
+
+
+def _full(moments, ridge, inflation) -> Factor:
+    n_positions, n_dimensions = moments.mean.shape
+    matrix = np.empty((n_positions, n_dimensions, n_dimensions), dtype=moments.dtype)
+    diagonal = np.arange(n_dimensions)
+    for chunk in position_chunks(n_positions, 8 * n_dimensions**2):
+        covariance = moments.scatter_of(chunk) * (inflation / (moments.n_samples - 1))
+        covariance[:, diagonal, diagonal] += ridge
+        try:
+            cholesky = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            raise ValueError(
+                f"a covariance of {n_dimensions} dimensions from {moments.n_samples} samples is "
+                "singular: raise reg_covar, lower n_components or give more samples."
+            ) from None
+        for position, lower in zip(range(n_positions)[chunk], cholesky, strict=True):
+            matrix[position] = dtrtri(lower.T, lower=0)[0].T
+    return Factor(matrix, None, ridge)
+
+
+def _low_rank(moments, ridge, inflation) -> Factor:
+    rank, n_positions, n_dimensions = moments.root.shape
+    matrix = np.empty((n_positions, rank, n_dimensions), dtype=moments.dtype)
+    eigenvalues = np.empty((n_positions, rank), dtype=moments.dtype)
+    scale = np.sqrt(inflation / ((moments.n_samples - 1) * ridge))
+    for chunk in position_chunks(n_positions, 8 * rank * n_dimensions):
+        whitened = moments.root[:, chunk].transpose(1, 0, 2) * scale
+        values, vectors = np.linalg.eigh(np.matmul(whitened, whitened.transpose(0, 2, 1)))
+        # A direction whose share is lost in rounding cannot be told from its neighbours;
+        # without a direction its (zero) eigenvalue makes no difference to any distance.
+        known = values > 1e-12 * np.maximum(values[:, -1:], 1.0)
+        values = np.where(known, values, 0.0)
+        lengths = np.where(known, np.sqrt(np.where(known, values, 1.0)), np.inf)
+        matrix[chunk] = np.matmul(vectors.transpose(0, 2, 1), whitened) / lengths[..., np.newaxis]
+        eigenvalues[chunk] = values
+    return Factor(matrix, eigenvalues, ridge)

@@ -1,0 +1,307 @@
+"""Exact streaming moments of patch embeddings."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Positions are worked on in chunks whose temporaries stay within the processor's cache.
+_CHUNK_BYTES = 4 * 2**20
+
+
+def position_chunks(n_positions: int, bytes_per_position: int) -> Iterator[slice]:
+    """Cut the grid positions into slices that need a few megabytes each.
+
+    Parameters
+    ----------
+    n_positions : int
+        Number of grid positions.
+    bytes_per_position : int
+        Size in bytes of the temporaries of one position.
+
+    Yields
+    ------
+    slice
+        The next positions.
+    """
+    step = max(1, _CHUNK_BYTES // max(1, bytes_per_position))
+    for start in range(0, n_positions, step):
+        yield slice(start, min(start + step, n_positions))
+
+
+class PatchMoments:
+    """Number, mean and scatter of embeddings at each grid position, exact in a stream.
+
+    Samples join with :meth:`update`, other moments with :meth:`merge`; the result does not
+    depend on how the samples were cut into batches or shards [1]_. Memory does not grow with
+    the number of samples: the scatter is kept as its root, one row a sample but the first,
+    as long as that is smaller, then as a matrix in float64.
+
+    Attributes
+    ----------
+    n_samples : int
+        Number of samples seen.
+    dtype : dtype
+        Of the first samples.
+    mean : ndarray of shape (n_positions, n_dimensions), float64
+        Mean embedding of each position.
+    root : ndarray of shape (n_samples - 1, n_positions, n_dimensions) or None
+        While ``n_samples - 1 < n_dimensions``: rows whose sum of outer products is the scatter,
+        in the dtype of the samples. None afterwards.
+    scatter : ndarray of shape (n_positions, n_dimensions, n_dimensions), float64, or None
+        Sum of ``(x - mean)(x - mean)'`` once ``root`` is None.
+
+    References
+    ----------
+    .. [1] Chan, T. F., Golub, G. H., & LeVeque, R. J. (1983). Algorithms for computing the
+       sample variance: analysis and recommendations. The American Statistician, 37(3).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpadim.gaussian import PatchMoments
+    >>> X = np.random.default_rng(0).normal(size=(50, 6, 3))
+    >>> halves = PatchMoments().update(X[:25]).merge(PatchMoments().update(X[25:]))
+    >>> bool(np.allclose(halves.scatter[0] / 49, np.cov(X[:, 0], rowvar=False)))
+    True
+    """
+
+    n_samples: int = 0
+    dtype: np.dtype
+    mean: NDArray[np.float64]
+    root: NDArray | None
+    scatter: NDArray[np.float64] | None
+
+    def update(self, X: ArrayLike) -> "PatchMoments":
+        """Let samples join.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_positions, n_dimensions), float32 or float64
+            Embeddings.
+
+        Returns
+        -------
+        PatchMoments
+            The moments themselves, now of all samples.
+        """
+        X = np.asarray(X)
+        if len(X) == 0:
+            return self
+        if self.n_samples == 0:
+            self.dtype = X.dtype
+            self.mean = np.zeros(X.shape[1:])
+            self.root = np.empty((0, *X.shape[1:]), dtype=X.dtype)
+            self.scatter = None
+        elif X.shape[1:] != self.mean.shape:
+            raise ValueError(
+                f"X has {X.shape[1]} positions of {X.shape[2]} dimensions, but the moments are "
+                f"of {self.mean.shape[0]} positions of {self.mean.shape[1]} dimensions."
+            )
+        n_after = self.n_samples + len(X)
+        keeps_root = self.root is not None and n_after - 1 < X.shape[2]
+        if not keeps_root:
+            self._to_scatter()
+        first = 1 if self.n_samples == 0 else 0
+        rows = np.empty((len(X) - first, *X.shape[1:]), dtype=X.dtype) if keeps_root else None
+        for chunk in position_chunks(X.shape[1], 8 * X.shape[2] * (3 * len(X) + X.shape[2])):
+            increment, mean = self._increment(X[:, chunk], chunk)
+            if rows is not None:
+                rows[:, chunk] = increment[first:]
+            else:
+                assert self.scatter is not None
+                self.scatter[chunk] += _gram(increment)
+            self.mean[chunk] = mean
+        if rows is not None:
+            self.root = np.concatenate([self.root, rows])
+        self.n_samples = n_after
+        return self
+
+    def merge(self, other: "PatchMoments") -> "PatchMoments":
+        """Let the samples behind other moments join.
+
+        Parameters
+        ----------
+        other : PatchMoments
+            Moments of other samples at the same positions; left as they are.
+
+        Returns
+        -------
+        PatchMoments
+            The moments themselves, now of the samples of both.
+        """
+        if other.n_samples == 0:
+            return self
+        if self.n_samples == 0:
+            return self._copy(other)
+        if other.mean.shape != self.mean.shape:
+            raise ValueError(
+                f"moments of shape {other.mean.shape} (positions, dimensions) cannot join moments "
+                f"of shape {self.mean.shape}."
+            )
+        n, m = self.n_samples, other.n_samples
+        difference = other.mean - self.mean
+        between = np.sqrt(n * m / (n + m)) * difference
+        if self.root is not None and other.root is not None and n + m - 1 < self.mean.shape[1]:
+            between = between.astype(self.root.dtype)
+            self.root = np.concatenate([self.root, other.root, between[np.newaxis]])
+        else:
+            self._to_scatter()
+            assert self.scatter is not None
+            for chunk in position_chunks(len(self.mean), 8 * self.mean.shape[1] ** 2):
+                if other.root is not None:
+                    self.scatter[chunk] += _gram(other.root[:, chunk])
+                else:
+                    assert other.scatter is not None
+                    self.scatter[chunk] += other.scatter[chunk]
+                self.scatter[chunk] += _gram(between[np.newaxis, chunk])
+        self.mean = self.mean + difference * (m / (n + m))
+        self.n_samples = n + m
+        return self
+
+    def take(self, dimensions: ArrayLike) -> "PatchMoments":
+        """Moments of a subset of the dimensions, as if only those had been seen.
+
+        Parameters
+        ----------
+        dimensions : array-like of shape (n_kept,), int
+            The dimensions to keep, in the order wanted.
+
+        Returns
+        -------
+        PatchMoments
+            New moments.
+        """
+        kept = np.asarray(dimensions)
+        return self._transformed(
+            self.mean[:, kept],
+            lambda rows: rows[..., kept],
+            lambda scatter: scatter[:, kept[:, np.newaxis], kept],
+            len(kept),
+        )
+
+    def project(self, components: NDArray) -> "PatchMoments":
+        """Moments of linear combinations of the dimensions.
+
+        Parameters
+        ----------
+        components : ndarray of shape (n_components, n_dimensions)
+            The matrix that embeddings are multiplied with.
+
+        Returns
+        -------
+        PatchMoments
+            New moments.
+        """
+        return self._transformed(
+            self.mean @ components.T,
+            lambda rows: rows @ components.T.astype(rows.dtype),
+            lambda scatter: components @ scatter @ components.T,
+            len(components),
+        )
+
+    def variance(self) -> NDArray[np.float64]:
+        """Variance of each dimension over all positions and samples.
+
+        Returns
+        -------
+        ndarray of shape (n_dimensions,), float64
+            Population variance.
+        """
+        if self.root is not None:
+            within = np.einsum("rpd,rpd->d", self.root, self.root, dtype=np.float64)
+        else:
+            assert self.scatter is not None
+            within = np.einsum("pdd->d", self.scatter)
+        return within / (self.n_samples * len(self.mean)) + self.mean.var(axis=0)
+
+    def pooled_covariance(self) -> NDArray[np.float64]:
+        """Covariance of the embeddings over all positions and samples.
+
+        Returns
+        -------
+        ndarray of shape (n_dimensions, n_dimensions), float64
+            Population covariance.
+        """
+        centred = self.mean - self.mean.mean(axis=0)
+        if self.root is not None:
+            rows = self.root.reshape(-1, self.root.shape[2]).astype(np.float64)
+            within = rows.T @ rows
+        else:
+            assert self.scatter is not None
+            within = self.scatter.sum(axis=0)
+        return within / (self.n_samples * len(self.mean)) + centred.T @ centred / len(self.mean)
+
+    def scatter_of(self, chunk: slice) -> NDArray[np.float64]:
+        """Scatter matrices of some positions, in either form.
+
+        Parameters
+        ----------
+        chunk : slice
+            The positions.
+
+        Returns
+        -------
+        ndarray of shape (n_chunk, n_dimensions, n_dimensions), float64
+            Their scatter.
+        """
+        if self.root is not None:
+            return _gram(self.root[:, chunk].astype(np.float64))
+        assert self.scatter is not None
+        return self.scatter[chunk]
+
+    def _increment(self, X: NDArray, chunk: slice) -> tuple[NDArray, NDArray]:
+        # Welford's recurrence in root form: a sample that joins k others adds
+        # k / (k + 1) (x - mean_k)(x - mean_k)' to the scatter. The running means are in
+        # float64: what float32 would lose in them is of the size of the small deviations.
+        n_before = self.n_samples + np.arange(len(X))[:, np.newaxis, np.newaxis]
+        shift = self.mean[chunk] if self.n_samples else X[0].astype(np.float64)
+        deviations = X - shift
+        sums = np.cumsum(deviations, axis=0)
+        mean = shift + sums[-1] / (self.n_samples + len(X))
+        weights = np.sqrt(n_before / (n_before + 1))
+        rows = deviations
+        rows[1:] -= sums[:-1] / n_before[1:]
+        rows *= weights
+        return rows.astype(X.dtype), mean
+
+    def _to_scatter(self) -> None:
+        if self.root is None:
+            return
+        n_positions, n_dimensions = self.mean.shape
+        scatter = np.zeros((n_positions, n_dimensions, n_dimensions))
+        if len(self.root):
+            for chunk in position_chunks(n_positions, 8 * n_dimensions**2):
+                scatter[chunk] = _gram(self.root[:, chunk])
+        self.scatter, self.root = scatter, None
+
+    def _copy(self, other: "PatchMoments") -> "PatchMoments":
+        self.n_samples = other.n_samples
+        self.dtype = other.dtype
+        self.mean = other.mean.copy()
+        self.root = None if other.root is None else other.root.copy()
+        self.scatter = None if other.scatter is None else other.scatter.copy()
+        return self
+
+    def _transformed(self, mean, of_rows, of_scatter, n_dimensions) -> "PatchMoments":
+        moments = PatchMoments()
+        moments.n_samples = self.n_samples
+        moments.dtype = self.dtype
+        moments.mean = mean
+        moments.root = moments.scatter = None
+        if self.root is not None:
+            moments.root = of_rows(self.root)
+            if self.n_samples - 1 >= n_dimensions:
+                moments._to_scatter()
+        else:
+            n_positions = len(mean)
+            moments.scatter = np.empty((n_positions, n_dimensions, n_dimensions))
+            assert self.scatter is not None
+            for chunk in position_chunks(n_positions, 8 * self.mean.shape[1] ** 2):
+                moments.scatter[chunk] = of_scatter(self.scatter[chunk])
+        return moments
+
+
+def _gram(rows: NDArray) -> NDArray:
+    """Sum of outer products of (n, n_positions, d) rows, per position: (n_positions, d, d)."""
+    return np.matmul(rows.transpose(1, 2, 0), rows.transpose(1, 0, 2))

@@ -1,0 +1,467 @@
+"""One Gaussian per grid position, as a scikit-learn outlier detector."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skpadim.gaussian._factors import Factor, factorize, ridge_of
+from skpadim.gaussian._leave_one_out import LeaveOneOut
+from skpadim.gaussian._moments import PatchMoments
+from skpadim.gaussian._reduction import (
+    PROJECTIONS,
+    projection_matrix,
+    reduce_dimensions,
+    reduce_moments,
+    select_dimensions,
+)
+from skpadim.gaussian._threshold import check_calibrated, choose_offset
+from skpadim.gaussian._validation import validate_embeddings
+
+# What the moments of a stream depend on: it may not change between two calls of partial_fit.
+_STREAM_PARAMETERS = ("n_components", "reduction", "random_state")
+
+
+class PatchGaussian(OutlierMixin, BaseEstimator):
+    """Gaussian of each grid position of patch embeddings, and distances to it.
+
+    At each position the embeddings of good samples have a mean m and a covariance S + R [1]_.
+    A patch x is as anomalous as its Mahalanobis distance ``sqrt((x - m)' (S + R)^-1 (x - m))``
+    is large, and a sample as its most anomalous patch. Plain samples of shape
+    (n_samples, n_features) are one position, so this is an ordinary outlier detector as well.
+
+    Parameters
+    ----------
+    n_components : int, float or None, default=None
+        Dimensions left after the reduction: a number, a share of those there are, in (0, 1],
+        or None for all.
+    reduction : {"random", "orthogonal", "pca"} or array-like of int, default="random"
+        How dimensions are reduced. "random" keeps a random subset [1]_, "orthogonal" takes
+        orthonormal combinations of the standardised dimensions [2]_, "pca" the principal
+        components of all patches. Indices name the dimensions to keep.
+    reg_covar : float, default=0.1
+        Strength of the ridge R that is added to each covariance.
+    reg_relative : bool, default=True
+        Whether `reg_covar` counts in variances of each dimension over all positions and samples,
+        so that it has no scale. With False, R is ``reg_covar`` times the identity; the paper has
+        0.01 [1]_.
+    contamination : "auto" or float, default="auto"
+        With "auto" the threshold comes from `false_alarm_rate`. A share in (0, 0.5] of the
+        training samples that are defective, as in other detectors of scikit-learn: that share
+        of them falls below the threshold.
+    false_alarm_rate : float, default=0.05
+        Share of fresh good samples that may be called outliers. The threshold is the conformal
+        quantile of leave-one-out scores: each training sample is scored by the model fitted
+        without it, in closed form.
+    random_state : int, RandomState instance or None, default=None
+        Draws the reductions "random" and "orthogonal".
+
+    Attributes
+    ----------
+    location_ : ndarray of shape (n_positions, n_components)
+        Mean of each position.
+    factor_ : ndarray of shape (n_positions, rank, n_components)
+        Factor of each position's S + R. With more samples than dimensions, the inverse of the
+        lower Cholesky factor; otherwise ``rank = n_samples_seen_ - 1`` directions.
+    eigenvalues_ : ndarray of shape (n_positions, rank) or None
+        Eigenvalues of R^-1/2 S R^-1/2 along the directions; None in the Cholesky form.
+    ridge_ : ndarray of shape (n_components,)
+        Diagonal of R.
+    components_ : ndarray of shape (n_components,), int, or (n_components, n_dimensions), or None
+        Indices of the dimensions kept, or the projection, or None if nothing is reduced.
+    offset_ : float
+        ``decision_function = score_samples - offset_``.
+    calibration_scores_ : ndarray of shape (n_samples,), float64
+        The scores that `offset_` was chosen from.
+    n_samples_seen_ : int
+        Number of training samples.
+    grid_shape_ : tuple of int
+        Shape of the grid of positions; () for plain samples.
+    n_features_in_ : int
+        Number of dimensions of an embedding.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X is a data frame.
+
+    See Also
+    --------
+    skpadim.PaDiM : The same on images, with heatmaps.
+    sklearn.covariance.EllipticEnvelope : One robust Gaussian for plain samples.
+
+    References
+    ----------
+    .. [1] Defard, T., Setkov, A., Loesch, A., & Audigier, R. (2021). PaDiM: a patch distribution
+       modeling framework for anomaly detection and localization. ICPR workshops.
+       https://arxiv.org/abs/2011.08785
+    .. [2] Kim, J.-H., Kim, D.-H., Yi, S., & Lee, T. (2021). Semi-orthogonal embedding for
+       efficient unsupervised anomaly segmentation. https://arxiv.org/abs/2105.14737
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpadim import PatchGaussian
+    >>> rng = np.random.default_rng(0)
+    >>> good = rng.normal(size=(100, 4, 4, 8))
+    >>> new = rng.normal(size=(3, 4, 4, 8))
+    >>> new[2, 1, 3] += 5
+    >>> detector = PatchGaussian().fit(good)
+    >>> detector.predict(new)
+    array([ 1,  1, -1])
+    >>> np.unravel_index(detector.patch_distances(new)[2].argmax(), (4, 4))
+    (np.int64(1), np.int64(3))
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="right"),
+            None,
+        ],
+        "reduction": [StrOptions({"random", *PROJECTIONS}), "array-like"],
+        "reg_covar": [Interval(Real, 0, None, closed="left")],
+        "reg_relative": ["boolean"],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_components: int | float | None = None,
+        reduction: Any = "random",
+        reg_covar: float = 0.1,
+        reg_relative: bool = True,
+        contamination: float | str = "auto",
+        false_alarm_rate: float = 0.05,
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.reduction = reduction
+        self.reg_covar = reg_covar
+        self.reg_relative = reg_relative
+        self.contamination = contamination
+        self.false_alarm_rate = false_alarm_rate
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: Any = None) -> "PatchGaussian":
+        """Learn the Gaussians and the threshold from good samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, n_dimensions), \
+                (n_samples, n_positions, n_dimensions) or (n_samples, n_dimensions)
+            Embeddings of good samples, at least two.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        PatchGaussian
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, has another number of axes or only one sample, or if the
+            reduction asks for dimensions that X does not have.
+        """
+        X = validate_embeddings(self, X, reset=True, ensure_min_samples=2)
+        selected = self._select(X.shape[2])
+        moments = self._solve(PatchMoments().update(reduce_dimensions(X, selected)), selected)
+        if self.contamination == "auto":
+            distances = LeaveOneOut(moments, self.ridge_, self.components_).distances(X)
+        else:
+            distances = self._distances(X)
+        scores = -distances.max(axis=1).astype(np.float64)
+        self.offset_ = choose_offset(scores, self.contamination, self.false_alarm_rate)
+        self.calibration_scores_ = scores
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: ArrayLike, y: Any = None) -> "PatchGaussian":
+        """Learn from more good samples, exactly as if all had come at once.
+
+        The moments stay in the model, which makes it larger, and the factor is made anew at each
+        call. There is no second look at the samples, hence no threshold: set it with
+        :meth:`calibrate`. After `fit`, a projection stays as `fit` has made it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, n_dimensions), \
+                (n_samples, n_positions, n_dimensions) or (n_samples, n_dimensions)
+            Embeddings of good samples.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        PatchGaussian
+            The estimator, fitted to all samples so far.
+
+        Raises
+        ------
+        ValueError
+            If X differs in grid or dimensions from what was seen before, or if a parameter that
+            the moments depend on has changed.
+        """
+        first = not hasattr(self, "n_samples_seen_")
+        X = validate_embeddings(self, X, reset=first, dtype=None if first else self.location_.dtype)
+        intake = self._select(X.shape[2]) if first else self._intake_so_far()
+        self._join(PatchMoments().update(reduce_dimensions(X, intake)), intake)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_moments(self, moments: PatchMoments) -> "PatchGaussian":
+        """Learn the Gaussians from moments, say those of shards that were merged.
+
+        The threshold is left to :meth:`calibrate`.
+
+        Parameters
+        ----------
+        moments : PatchMoments
+            Moments of all dimensions of at least two good samples; left as they are.
+
+        Returns
+        -------
+        PatchGaussian
+            The fitted estimator, for embeddings of shape (n_samples, n_positions, n_dimensions).
+
+        Raises
+        ------
+        ValueError
+            If the moments are of fewer than two samples.
+        """
+        if moments.n_samples < 2:
+            raise ValueError(
+                f"moments of n_samples={moments.n_samples} have no covariance; give those of at "
+                "least 2 samples."
+            )
+        self._note_shape(moments)
+        selected = self._select(self.n_features_in_)
+        self._solve(reduce_moments(moments, selected), selected)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit_moments(self, moments: PatchMoments) -> "PatchGaussian":
+        """Let the samples behind moments join what was learnt, as `partial_fit` does.
+
+        Parameters
+        ----------
+        moments : PatchMoments
+            Moments of all dimensions of good samples; left as they are.
+
+        Returns
+        -------
+        PatchGaussian
+            The estimator, fitted to all samples so far.
+
+        Raises
+        ------
+        ValueError
+            If the moments are of another shape than what was seen before, or if a parameter that
+            the moments depend on has changed.
+        """
+        first = not hasattr(self, "n_samples_seen_")
+        if first:
+            self._note_shape(moments)
+        elif moments.mean.shape != (len(self.location_), self.n_features_in_):
+            raise ValueError(
+                f"moments of shape {moments.mean.shape} (positions, dimensions) cannot join a model "
+                f"of shape {(len(self.location_), self.n_features_in_)}."
+            )
+        intake = self._select(self.n_features_in_) if first else self._intake_so_far()
+        self._join(PatchMoments().merge(reduce_moments(moments, intake)), intake)
+        return self
+
+    def leave_one_out(self, moments: PatchMoments) -> LeaveOneOut:
+        """Distances of training samples by the model fitted without them.
+
+        Parameters
+        ----------
+        moments : PatchMoments
+            What :meth:`fit_moments` was given.
+
+        Returns
+        -------
+        LeaveOneOut
+            Its method ``distances`` takes batches of the training samples.
+        """
+        check_is_fitted(self, "factor_")
+        reduced = reduce_moments(moments, self.components_)
+        return LeaveOneOut(reduced, self.ridge_, self.components_)
+
+    def calibrate(self, X: ArrayLike, y: Any = None) -> "PatchGaussian":
+        """Set the threshold from good samples that the model has not seen.
+
+        Parameters
+        ----------
+        X : array-like
+            Embeddings of good samples, shaped as in `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        PatchGaussian
+            The estimator, with an `offset_` that a fresh good sample is below with a
+            probability of at most `false_alarm_rate`.
+        """
+        scores = self.score_samples(X)
+        self.offset_ = choose_offset(scores, "auto", self.false_alarm_rate)
+        self.calibration_scores_ = scores
+        return self
+
+    def patch_distances(self, X: ArrayLike) -> NDArray:
+        """Mahalanobis distance of each patch to the Gaussian of its position.
+
+        Parameters
+        ----------
+        X : array-like
+            Embeddings, shaped as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, height, width), (n_samples, n_positions) or (n_samples,)
+            Distances, not squared, unitless; larger is more anomalous.
+        """
+        check_is_fitted(self, "factor_")
+        X = validate_embeddings(self, X, reset=False, dtype=self.location_.dtype)
+        return self._distances(X).reshape(len(X), *self.grid_shape_)
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Score samples; larger is more normal.
+
+        Parameters
+        ----------
+        X : array-like
+            Embeddings, shaped as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            Minus the largest distance among a sample's patches.
+        """
+        distances = self.patch_distances(X)
+        return -distances.reshape(len(distances), -1).max(axis=1).astype(np.float64)
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Score samples relative to the threshold.
+
+        Parameters
+        ----------
+        X : array-like
+            Embeddings, shaped as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            ``score_samples(X) - offset_``; negative for outliers.
+        """
+        check_is_fitted(self, "factor_")
+        check_calibrated(self)
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        """Tell inliers from outliers.
+
+        Parameters
+        ----------
+        X : array-like
+            Embeddings, shaped as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int
+            +1 for inliers, -1 for outliers.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Mean log-likelihood of a patch.
+
+        It compares values of `reg_covar`, but not numbers of dimensions.
+
+        Parameters
+        ----------
+        X : array-like
+            Embeddings, shaped as in `fit`, of samples that were not used to fit.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            Mean over samples and positions of the logarithm of the Gaussian density.
+        """
+        squared = self.patch_distances(X).astype(np.float64) ** 2
+        log_volume = self.location_.shape[1] * np.log(2 * np.pi) + self._factor.log_determinants()
+        return float(-0.5 * (squared.mean() + log_volume.mean()))
+
+    def _distances(self, X: NDArray) -> NDArray:
+        deviations = reduce_dimensions(X, self.components_) - self.location_
+        return np.sqrt(self._factor.squared_distances(deviations))
+
+    @property
+    def _factor(self) -> Factor:
+        return Factor(self.factor_, self.eigenvalues_, self.ridge_)
+
+    def _select(self, n_dimensions: int) -> NDArray[np.intp] | None:
+        """Draw the dimensions to keep, and note what the draw depended on."""
+        self._stream_parameters = {name: getattr(self, name) for name in _STREAM_PARAMETERS}
+        return select_dimensions(n_dimensions, self.n_components, self.reduction, self.random_state)
+
+    def _solve(self, moments: PatchMoments, intake: NDArray | None) -> PatchMoments:
+        """Fit to moments of what the intake left; returns those of the reduced dimensions."""
+        for name in ("offset_", "calibration_scores_", "_moments", "_intake"):
+            self.__dict__.pop(name, None)
+        self.components_ = intake
+        if intake is None and self._projects():
+            self.components_ = projection_matrix(
+                moments, self.n_components, self.reduction, self.random_state
+            )
+            moments = reduce_moments(moments, self.components_)
+        self.location_ = moments.mean.astype(moments.dtype)
+        self.n_samples_seen_ = moments.n_samples
+        if moments.n_samples > 1:
+            ridge = ridge_of(moments, self.reg_covar, self.reg_relative)
+            self.factor_, self.eigenvalues_, self.ridge_ = factorize(moments, ridge)
+        return moments
+
+    def _projects(self) -> bool:
+        return isinstance(self.reduction, str) and self.reduction in PROJECTIONS
+
+    def _join(self, moments: PatchMoments, intake: NDArray | None) -> None:
+        # The new moments take up the old ones, not the reverse: an interrupt changes nothing.
+        if hasattr(self, "_moments"):
+            moments.merge(self._moments)
+        elif hasattr(self, "factor_"):
+            moments.merge(self._factor.to_moments(self.n_samples_seen_, self.location_))
+        self._solve(moments, intake)
+        self._moments: PatchMoments = moments
+        self._intake = intake
+
+    def _intake_so_far(self) -> NDArray | None:
+        """Tell the reduction that samples have undergone before they joined the moments."""
+        for name, before in self._stream_parameters.items():
+            now = getattr(self, name)
+            if now is not before and not np.array_equal(now, before):
+                raise ValueError(
+                    f"{name} was {before!r} when the first samples were seen and is {now!r} now: "
+                    "what was learnt cannot be carried over. Set it back, or start again with fit."
+                )
+        return self._intake if hasattr(self, "_moments") else self.components_
+
+    def _note_shape(self, moments: PatchMoments) -> None:
+        n_positions, self.n_features_in_ = moments.mean.shape
+        self.grid_shape_ = (n_positions,)
+        self.__dict__.pop("feature_names_in_", None)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,0 +1,178 @@
+"""Fewer dimensions: a subset of them, or projections."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from skpadim.gaussian._moments import PatchMoments
+
+PROJECTIONS = ("orthogonal", "pca")
+
+
+def count_components(n_components: int | float | None, n_dimensions: int) -> int:
+    """How many components are wanted, in numbers.
+
+    Parameters
+    ----------
+    n_components : int, float or None
+        A number, a share of the dimensions in (0, 1], or None for all.
+    n_dimensions : int
+        How many dimensions there are.
+
+    Returns
+    -------
+    int
+        At least 1, at most ``n_dimensions``.
+
+    Raises
+    ------
+    ValueError
+        If more are wanted than there are.
+    """
+    if n_components is None:
+        return n_dimensions
+    if not isinstance(n_components, Integral):
+        return max(1, round(n_components * n_dimensions))
+    if n_components > n_dimensions:
+        raise ValueError(
+            f"n_components={n_components} is larger than the number of dimensions, "
+            f"{n_dimensions}; give at most {n_dimensions}, a share in (0, 1], or None for all."
+        )
+    return int(n_components)
+
+
+def select_dimensions(
+    n_dimensions: int, n_components: int | float | None, reduction: Any, random_state: Any
+) -> NDArray[np.intp] | None:
+    """Dimensions that a reduction by selection keeps.
+
+    Parameters
+    ----------
+    n_dimensions : int
+        How many dimensions there are.
+    n_components : int, float or None
+        How many to keep; with given indices only None or their number.
+    reduction : str or array-like of int
+        "random", a projection, or the indices themselves.
+    random_state : int, RandomState or None
+        Draws the random subset.
+
+    Returns
+    -------
+    ndarray of shape (n_components,), int, or None
+        Sorted for "random"; as given for indices; None when every dimension is kept as it is or
+        ``reduction`` is a projection.
+
+    Raises
+    ------
+    ValueError
+        If indices are out of range, repeated or at odds with ``n_components``.
+    """
+    if isinstance(reduction, str):
+        count = count_components(n_components, n_dimensions)
+        if reduction in PROJECTIONS or count == n_dimensions:
+            return None
+        drawn = check_random_state(random_state).permutation(n_dimensions)[:count]
+        return np.sort(drawn)
+    kept = np.asarray(reduction)
+    if kept.ndim != 1 or kept.size == 0 or kept.dtype.kind not in "iu":
+        raise ValueError(
+            "reduction must be 'random', 'orthogonal', 'pca' or a non-empty 1-D sequence of "
+            f"integer indices; got {reduction!r}."
+        )
+    if kept.min() < 0 or kept.max() >= n_dimensions:
+        raise ValueError(
+            f"reduction holds the index {kept.min() if kept.min() < 0 else kept.max()}, but the "
+            f"embeddings have {n_dimensions} dimensions: indices go from 0 to {n_dimensions - 1}."
+        )
+    if len(np.unique(kept)) < len(kept):
+        raise ValueError("reduction holds an index more than once.")
+    if n_components is not None and count_components(n_components, n_dimensions) != len(kept):
+        raise ValueError(
+            f"n_components={n_components} differs from the {len(kept)} indices given as "
+            "reduction; leave n_components=None."
+        )
+    return kept.astype(np.intp)
+
+
+def projection_matrix(
+    moments: PatchMoments, n_components: int | float | None, reduction: str, random_state: Any
+) -> NDArray[np.float64]:
+    """Matrix of a reduction by projection.
+
+    Parameters
+    ----------
+    moments : PatchMoments
+        Moments of all dimensions.
+    n_components : int, float or None
+        How many components to keep.
+    reduction : {"orthogonal", "pca"}
+        Orthonormal combinations of the standardised dimensions, from the QR decomposition of a
+        Gaussian matrix, or the principal components of all positions' embeddings.
+    random_state : int, RandomState or None
+        Draws the Gaussian matrix.
+
+    Returns
+    -------
+    ndarray of shape (n_components, n_dimensions), float64
+        What embeddings are multiplied with.
+    """
+    n_dimensions = moments.mean.shape[1]
+    count = count_components(n_components, n_dimensions)
+    if reduction == "pca":
+        _, vectors = np.linalg.eigh(moments.pooled_covariance())
+        components = vectors[:, ::-1][:, :count].T
+        # A sign by convention: the largest entry is positive, whatever LAPACK chose.
+        largest = np.abs(components).argmax(axis=1)
+        return components * np.sign(components[np.arange(count), largest])[:, np.newaxis]
+    gaussian = check_random_state(random_state).normal(size=(n_dimensions, count))
+    orthonormal, upper = np.linalg.qr(gaussian)
+    # The signs make the distribution uniform over all orthonormal frames (Haar).
+    orthonormal *= np.sign(np.diag(upper))
+    deviation = np.sqrt(moments.variance())
+    return orthonormal.T / np.where(deviation > 0, deviation, 1.0)
+
+
+def reduce_dimensions(X: NDArray, components: NDArray | None) -> NDArray:
+    """Apply a reduction to embeddings.
+
+    Parameters
+    ----------
+    X : ndarray of shape (..., n_dimensions)
+        Embeddings.
+    components : ndarray or None
+        Indices, projection matrix, or None to keep all.
+
+    Returns
+    -------
+    ndarray of shape (..., n_components)
+        In the dtype of X.
+    """
+    if components is None:
+        return X
+    if components.ndim == 1:
+        return X[..., components]
+    return X @ components.T.astype(X.dtype)
+
+
+def reduce_moments(moments: PatchMoments, components: NDArray | None) -> PatchMoments:
+    """Apply a reduction to moments.
+
+    Parameters
+    ----------
+    moments : PatchMoments
+        Moments of all dimensions.
+    components : ndarray or None
+        Indices, projection matrix, or None to keep all.
+
+    Returns
+    -------
+    PatchMoments
+        Moments of the reduced embeddings.
+    """
+    if components is None:
+        return moments
+    return moments.take(components) if components.ndim == 1 else moments.project(components)

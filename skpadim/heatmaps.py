@@ -1,0 +1,135 @@
+"""Distances on the grid -> heatmaps at image size -> image scores."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+__all__ = ["heatmap_scores", "resize_heatmaps", "to_heatmaps"]
+
+
+def to_heatmaps(
+    distances: NDArray,
+    size: tuple[int, int],
+    *,
+    smoothing: float = 4.0,
+    interpolation: str = "bilinear",
+) -> NDArray[np.float32]:
+    """Bring distances on a grid to image size and smooth them.
+
+    Interpolation and Gaussian filter are linear and separable, so that one small matrix for each
+    axis does both at once.
+
+    Parameters
+    ----------
+    distances : ndarray of shape (n_samples, grid_height, grid_width)
+        Distances of patches.
+    size : tuple of int (height, width)
+        Size of the heatmaps, in pixels.
+    smoothing : float, default=4.0
+        Standard deviation of the Gaussian filter in pixels; 0 for none. Beyond the border the
+        map is mirrored, as in `scipy.ndimage.gaussian_filter` [1]_.
+    interpolation : {"bilinear", "bicubic"}, default="bilinear"
+        Bicubic is what the paper has [1]_; it can overshoot at sharp peaks. Pixel centres are at
+        halves (``align_corners=False`` elsewhere).
+
+    Returns
+    -------
+    ndarray of shape (n_samples, height, width), float32
+        Heatmaps; larger is more anomalous.
+
+    References
+    ----------
+    .. [1] Defard, T., Setkov, A., Loesch, A., & Audigier, R. (2021). PaDiM: a patch distribution
+       modeling framework for anomaly detection and localization. ICPR workshops.
+       https://arxiv.org/abs/2011.08785
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpadim.heatmaps import to_heatmaps
+    >>> distances = np.zeros((1, 7, 7))
+    >>> distances[0, 2, 5] = 10.0
+    >>> heatmaps = to_heatmaps(distances, (56, 56), smoothing=2.0)
+    >>> heatmaps.shape, heatmaps.dtype
+    ((1, 56, 56), dtype('float32'))
+    """
+    grid_height, grid_width = distances.shape[1:]
+    rows = _axis_matrix(grid_height, size[0], float(smoothing), interpolation)
+    columns = _axis_matrix(grid_width, size[1], float(smoothing), interpolation)
+    return _apply(distances, rows, columns)
+
+
+def resize_heatmaps(heatmaps: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Bring heatmaps to another size by bilinear interpolation.
+
+    Parameters
+    ----------
+    heatmaps : ndarray of shape (n_samples, height, width)
+        Heatmaps.
+    size : tuple of int (height, width)
+        Size wanted, in pixels.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, height, width), float32
+        Heatmaps of that size.
+    """
+    if heatmaps.shape[1:] == tuple(size):
+        return heatmaps
+    return to_heatmaps(heatmaps, size, smoothing=0.0)
+
+
+def heatmap_scores(heatmaps: NDArray) -> NDArray[np.float64]:
+    """Score images by their heatmaps.
+
+    Parameters
+    ----------
+    heatmaps : ndarray of shape (n_samples, height, width)
+        Heatmaps.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), float64
+        Minus the maximum of each heatmap; larger is more normal.
+    """
+    return -heatmaps.max(axis=(1, 2)).astype(np.float64)
+
+
+def _apply(maps: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
+    # Row by row of the result, in float32: a product of the whole batch by one matrix would let
+    # the rounding of a heatmap depend on how many images share its batch.
+    return np.matmul(np.matmul(rows, maps.astype(np.float32, copy=False)), columns.T)
+
+
+@lru_cache(maxsize=64)
+def _axis_matrix(
+    n_cells: int, n_pixels: int, smoothing: float, interpolation: str
+) -> NDArray[np.float32]:
+    """Matrix (n_pixels, n_cells) that interpolates along one axis and then smooths."""
+    centres = (np.arange(n_pixels) + 0.5) * (n_cells / n_pixels) - 0.5
+    below = np.floor(centres).astype(int)
+    if interpolation == "bilinear":
+        offsets = np.arange(0, 2)
+        weights = 1 - np.abs(centres[:, np.newaxis] - (below[:, np.newaxis] + offsets))
+    else:
+        offsets = np.arange(-1, 3)
+        weights = _cubic(np.abs(centres[:, np.newaxis] - (below[:, np.newaxis] + offsets)))
+    # Cells beyond the border are those at the border.
+    cells = np.clip(below[:, np.newaxis] + offsets, 0, n_cells - 1)
+    matrix = np.zeros((n_pixels, n_cells))
+    np.add.at(matrix, (np.arange(n_pixels)[:, np.newaxis], cells), weights)
+    if smoothing > 0:
+        matrix = gaussian_filter1d(matrix, smoothing, axis=0, mode="reflect")
+    matrix = matrix.astype(np.float32)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _cubic(t: NDArray) -> NDArray:
+    # Keys' kernel with a = -0.75, the constant of torch and OpenCV.
+    a = -0.75
+    near = ((a + 2) * t - (a + 3)) * t**2 + 1
+    far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
+    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))

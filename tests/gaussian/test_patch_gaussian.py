@@ -1,0 +1,465 @@
+"""PatchGaussian against SciPy, scikit-learn and brute force in float64."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import mahalanobis
+from scipy.stats import multivariate_normal
+from sklearn.base import clone
+from sklearn.covariance import EmpiricalCovariance
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skpadim import PatchGaussian
+from skpadim.gaussian import PatchMoments
+
+few_samples = pytest.mark.filterwarnings("ignore:false_alarm_rate=:UserWarning")
+
+
+def make_embeddings(n, grid=(2, 3), dimensions=5, seed=0, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    scale = np.linspace(0.5, 3, dimensions)
+    return (rng.normal(size=(n, *grid, dimensions)) * scale + 1).astype(dtype)
+
+
+def covariances(X, ridge):
+    """S + R of each position by NumPy's own covariance."""
+    patches = X.reshape(len(X), -1, X.shape[-1]).astype(np.float64)
+    return np.stack([np.cov(patches[:, p], rowvar=False) for p in range(patches.shape[1])]) + (
+        np.diag(ridge)
+    )
+
+
+def brute_force_distances(X_train, X, ridge):
+    means = X_train.reshape(len(X_train), -1, X.shape[-1]).mean(axis=0, dtype=np.float64)
+    precisions = np.linalg.inv(covariances(X_train, ridge))
+    patches = X.reshape(len(X), -1, X.shape[-1]).astype(np.float64)
+    return np.array(
+        [
+            [mahalanobis(x, m, P) for x, m, P in zip(sample, means, precisions, strict=True)]
+            for sample in patches
+        ]
+    ).reshape(X.shape[:-1])
+
+
+@few_samples
+@parametrize_with_checks(
+    [
+        PatchGaussian(),
+        PatchGaussian(contamination=0.1),
+        PatchGaussian(reg_covar=0.01, reg_relative=False),
+        PatchGaussian(n_components=0.5, random_state=0),
+        PatchGaussian(n_components=0.5, reduction="pca"),
+        PatchGaussian(n_components=0.5, reduction="orthogonal", random_state=0),
+    ]
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@few_samples
+@pytest.mark.parametrize("n", [40, 4], ids=["Cholesky", "low rank"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_distances_with_an_absolute_ridge_are_those_of_scipy(n, dtype):
+    X = make_embeddings(n, dtype=dtype)
+    new = make_embeddings(6, seed=1, dtype=dtype)
+    detector = PatchGaussian(reg_covar=0.01, reg_relative=False).fit(X)
+    expected = brute_force_distances(X, new, np.full(5, 0.01))
+    rtol = 1e-9 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(detector.patch_distances(new), expected, rtol=rtol)
+
+
+@few_samples
+@pytest.mark.parametrize("n", [40, 4], ids=["Cholesky", "low rank"])
+def test_the_relative_ridge_is_a_share_of_each_dimensions_variance(n):
+    X = make_embeddings(n)
+    detector = PatchGaussian(reg_covar=0.3).fit(X)
+    ridge = 0.3 * X.reshape(-1, 5).var(axis=0)
+    np.testing.assert_allclose(detector.ridge_, ridge)
+    new = make_embeddings(6, seed=1)
+    np.testing.assert_allclose(
+        detector.patch_distances(new), brute_force_distances(X, new, ridge), rtol=1e-9
+    )
+
+
+@few_samples
+@given(
+    n=st.integers(2, 12),
+    positions=st.integers(1, 3),
+    dimensions=st.integers(1, 14),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_low_rank_and_full_forms_agree_for_any_shape(n, positions, dimensions, dtype):
+    X = make_embeddings(n, grid=(positions,), dimensions=dimensions, dtype=dtype)
+    new = make_embeddings(3, grid=(positions,), dimensions=dimensions, seed=1, dtype=dtype)
+    detector = PatchGaussian().fit(X)
+    if n - 1 < dimensions:
+        assert detector.factor_.shape == (positions, n - 1, dimensions)
+        assert detector.eigenvalues_.shape == (positions, n - 1)
+    else:
+        assert detector.factor_.shape == (positions, dimensions, dimensions)
+        assert detector.eigenvalues_ is None
+    expected = (
+        brute_force_distances(X, new, detector.ridge_)
+        if dimensions > 1
+        else np.abs(
+            (new - X.mean(axis=0, dtype=np.float64))
+            / np.sqrt(X.var(axis=0, ddof=1, dtype=np.float64) + detector.ridge_)
+        )[..., 0]
+    )
+    rtol = 1e-8 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(detector.patch_distances(new), expected, rtol=rtol)
+    assert detector.patch_distances(new).dtype == dtype
+
+
+def test_plain_samples_without_a_ridge_have_scikit_learns_distances():
+    X = make_embeddings(50, grid=())
+    squared = EmpiricalCovariance().fit(X).mahalanobis(X)
+    # scikit-learn divides the scatter by n, this by n - 1.
+    np.testing.assert_allclose(
+        PatchGaussian(reg_covar=0).fit(X).patch_distances(X) ** 2, squared * 49 / 50
+    )
+
+
+@few_samples
+@pytest.mark.parametrize("n", [25, 5, 3, 2])
+@pytest.mark.parametrize("parameters", [{}, {"reg_covar": 0.01, "reg_relative": False}])
+@pytest.mark.parametrize(
+    "reduction", [{}, {"reduction": [0, 4]}, {"n_components": 3, "reduction": "pca"}]
+)
+def test_leave_one_out_distances_are_those_of_refitting(n, parameters, reduction):
+    X = make_embeddings(n)
+    detector = PatchGaussian(**parameters, **reduction).fit(X)
+    moments = PatchMoments().update(X.reshape(n, -1, 5))
+    distances = detector.leave_one_out(moments).distances(X.reshape(n, -1, 5))
+    Z = X
+    if detector.components_ is not None:
+        components = detector.components_
+        Z = X[..., components] if components.ndim == 1 else X @ components.T
+    for i in range(n):
+        others = np.delete(Z, i, axis=0)
+        if n == 2:  # one other sample: its covariance is the ridge alone
+            deviations = (Z[i] - others[0]) / np.sqrt(detector.ridge_)
+            expected = np.linalg.norm(deviations, axis=-1)
+        else:
+            expected = brute_force_distances(others, Z[[i]], detector.ridge_)[0]
+        np.testing.assert_allclose(distances[i], expected.ravel(), rtol=1e-8)
+    scores = -distances.max(axis=1)
+    np.testing.assert_allclose(detector.calibration_scores_, scores)
+
+
+@pytest.mark.parametrize("n", [39, 40])
+def test_the_threshold_is_the_conformal_quantile_of_leave_one_out_scores(n):
+    detector = PatchGaussian(false_alarm_rate=0.05).fit(make_embeddings(n))
+    # Of 39 scores the 2nd smallest is undercut with probability 2 / 40; of 40, 2 / 41.
+    assert detector.offset_ == np.sort(detector.calibration_scores_)[1]
+
+
+def test_too_few_samples_for_the_rate_warn_and_give_the_lowest_score():
+    with pytest.warns(UserWarning, match=r"cannot be promised from 18 good samples; .*least 19"):
+        detector = PatchGaussian(false_alarm_rate=0.05).fit(make_embeddings(18))
+    assert detector.offset_ == detector.calibration_scores_.min()
+    PatchGaussian(false_alarm_rate=0.05).fit(make_embeddings(19))
+
+
+def test_fresh_good_samples_are_outliers_at_the_rate_promised():
+    rate, n_fresh = 0.1, 2000
+    alarms = [
+        np.mean(
+            PatchGaussian(false_alarm_rate=rate)
+            .fit(make_embeddings(60, grid=(4,), dimensions=30, seed=seed))
+            .predict(make_embeddings(n_fresh, grid=(4,), dimensions=30, seed=100 + seed))
+            == -1
+        )
+        for seed in range(20)
+    ]
+    # Conformal quantiles promise a mean of 6/61; over 20 fits its standard error is about 0.009.
+    assert abs(np.mean(alarms) - 6 / 61) < 0.03
+
+
+def test_contamination_is_the_share_of_training_samples_below_the_threshold():
+    X = make_embeddings(50)
+    detector = PatchGaussian(contamination=0.1).fit(X)
+    assert np.sum(detector.predict(X) == -1) == 5
+    np.testing.assert_array_equal(detector.calibration_scores_, detector.score_samples(X))
+
+
+def test_calibration_takes_the_scores_of_the_samples_given():
+    detector = PatchGaussian(false_alarm_rate=0.1).fit(make_embeddings(40))
+    held_out = make_embeddings(29, seed=5)
+    scores = detector.calibrate(held_out).score_samples(held_out)
+    assert detector.offset_ == np.sort(scores)[2]
+
+
+@few_samples
+@pytest.mark.parametrize("n", [40, 5])
+@pytest.mark.parametrize(
+    "reduction",
+    [
+        {},
+        {"n_components": 3, "random_state": 0},
+        {"reduction": [4, 1]},
+        {"n_components": 3, "reduction": "pca"},
+        {"n_components": 3, "reduction": "orthogonal", "random_state": 0},
+    ],
+)
+@pytest.mark.parametrize("batch_size", [1, 2, 16])
+def test_partial_fit_in_any_batches_equals_fit(n, reduction, batch_size):
+    X = make_embeddings(n, dtype=np.float32)
+    new = make_embeddings(5, seed=1, dtype=np.float32)
+    whole = PatchGaussian(**reduction).fit(X)
+    parts = PatchGaussian(**reduction)
+    for start in range(0, n, batch_size):
+        parts.partial_fit(X[start : start + batch_size])
+    np.testing.assert_allclose(parts.location_, whole.location_, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(parts.patch_distances(new), whole.patch_distances(new), rtol=1e-4)
+    assert parts.n_samples_seen_ == n
+
+
+@few_samples
+@pytest.mark.parametrize("n", [40, 4])
+@pytest.mark.parametrize("reduction", [{}, {"n_components": 3, "random_state": 0}])
+def test_learning_goes_on_after_fit(n, reduction):
+    X = make_embeddings(n + 30)
+    new = make_embeddings(5, seed=1)
+    resumed = PatchGaussian(**reduction, reg_relative=False).fit(X[:n]).partial_fit(X[n:])
+    whole = PatchGaussian(**reduction, reg_relative=False).fit(X)
+    np.testing.assert_allclose(resumed.patch_distances(new), whole.patch_distances(new), rtol=1e-9)
+
+
+@few_samples
+def test_a_projection_stays_when_learning_goes_on_after_fit():
+    X = make_embeddings(40)
+    resumed = PatchGaussian(n_components=2, reduction="pca").fit(X[:20])
+    projection = resumed.components_.copy()
+    resumed.partial_fit(X[20:])
+    np.testing.assert_array_equal(resumed.components_, projection)
+    projected = X @ projection.T
+    expected = brute_force_distances(projected, projected, resumed.ridge_)
+    np.testing.assert_allclose(resumed.patch_distances(X), expected, rtol=1e-9)
+
+
+def test_models_fitted_in_parts_ask_for_calibration():
+    X = make_embeddings(40)
+    detector = PatchGaussian().partial_fit(X)
+    assert detector.score_samples(X).shape == (40,)
+    with pytest.raises(NotFittedError, match="call calibrate"):
+        detector.predict(X)
+    assert set(detector.calibrate(X).predict(X)) <= {1, -1}
+    with pytest.raises(NotFittedError, match="call calibrate"):
+        detector.partial_fit(X).predict(X)
+
+
+def test_one_sample_is_not_enough_to_score_but_is_kept():
+    X = make_embeddings(3)
+    detector = PatchGaussian().partial_fit(X[:1])
+    with pytest.raises(NotFittedError):
+        detector.score_samples(X)
+    assert detector.partial_fit(X[1:]).score_samples(X).shape == (3,)
+
+
+def test_merged_moments_fit_like_the_whole():
+    X = make_embeddings(40)
+    patches = X.reshape(40, 6, 5)
+    shards = [PatchMoments().update(patches[i::3]) for i in range(3)]
+    merged = PatchMoments()
+    for shard in shards:
+        merged.merge(shard)
+    whole = PatchGaussian(n_components=3, random_state=0).fit(X)
+    from_moments = PatchGaussian(n_components=3, random_state=0).fit_moments(merged)
+    in_parts = PatchGaussian(n_components=3, random_state=0)
+    for shard in shards:
+        in_parts.partial_fit_moments(shard)
+    expected = whole.score_samples(X)
+    np.testing.assert_allclose(from_moments.score_samples(patches), expected)
+    np.testing.assert_allclose(in_parts.score_samples(patches), expected)
+
+
+def test_random_reduction_is_a_seeded_stored_subset():
+    X = make_embeddings(40, dimensions=20)
+    first, second = (PatchGaussian(n_components=7, random_state=0).fit(X) for _ in range(2))
+    other = PatchGaussian(n_components=7, random_state=1).fit(X)
+    np.testing.assert_array_equal(first.components_, second.components_)
+    assert list(first.components_) == sorted(set(first.components_))
+    assert not np.array_equal(first.components_, other.components_)
+    alone = PatchGaussian().fit(X[..., first.components_])
+    np.testing.assert_allclose(
+        first.score_samples(X), alone.score_samples(X[..., first.components_])
+    )
+
+
+def test_larger_random_subsets_contain_smaller_ones_of_the_same_seed():
+    X = make_embeddings(40, dimensions=20)
+    small = PatchGaussian(n_components=4, random_state=3).fit(X).components_
+    large = PatchGaussian(n_components=0.5, random_state=3).fit(X).components_
+    assert set(small) < set(large)
+    assert len(large) == 10
+
+
+def test_the_orthogonal_reduction_has_orthonormal_rows_over_standardised_dimensions():
+    X = make_embeddings(40, dimensions=12)
+    detector = PatchGaussian(n_components=4, reduction="orthogonal", random_state=0).fit(X)
+    frame = detector.components_ * X.reshape(-1, 12).std(axis=0)
+    np.testing.assert_allclose(frame @ frame.T, np.eye(4), atol=1e-10)
+    again = PatchGaussian(n_components=4, reduction="orthogonal", random_state=0).fit(X)
+    np.testing.assert_array_equal(detector.components_, again.components_)
+
+
+def test_the_pca_reduction_has_scikit_learns_components():
+    from sklearn.decomposition import PCA
+
+    X = make_embeddings(40, dimensions=6)
+    components = PatchGaussian(n_components=2, reduction="pca").fit(X).components_
+    expected = PCA(2).fit(X.reshape(-1, 6)).components_
+    np.testing.assert_allclose(np.abs(np.sum(components * expected, axis=1)), 1)
+
+
+def test_a_square_reduction_changes_no_distance():
+    X = make_embeddings(40)
+    ridge = {"reg_covar": 0.01, "reg_relative": False}
+    expected = PatchGaussian(**ridge).fit(X).score_samples(X)
+    rotated = PatchGaussian(n_components=5, reduction="pca", **ridge).fit(X)
+    np.testing.assert_allclose(rotated.score_samples(X), expected)
+
+
+@few_samples
+@pytest.mark.parametrize("n", [30, 4])
+def test_score_is_the_mean_log_density_of_patches(n):
+    X = make_embeddings(n)
+    new = make_embeddings(7, seed=1)
+    detector = PatchGaussian().fit(X)
+    means = X.reshape(n, -1, 5).mean(axis=0)
+    densities = [
+        multivariate_normal(mean, covariance).logpdf(new.reshape(7, -1, 5)[:, p])
+        for p, (mean, covariance) in enumerate(
+            zip(means, covariances(X, detector.ridge_), strict=True)
+        )
+    ]
+    assert detector.score(new) == pytest.approx(np.mean(densities))
+
+
+@few_samples
+@pytest.mark.parametrize("n", [30, 3])
+@pytest.mark.parametrize("parameters", [{}, {"reg_covar": 0.01, "reg_relative": False}])
+def test_identical_samples_fit_and_score_finitely(n, parameters):
+    X = np.repeat(make_embeddings(1), n, axis=0)
+    detector = PatchGaussian(**parameters).fit(X)
+    assert np.all(np.isfinite(detector.score_samples(X)))
+    assert np.all(np.isfinite(detector.calibration_scores_))
+    assert np.all(detector.predict(X) == 1)
+    assert np.all(np.isfinite(detector.score_samples(X + 1)))
+    constant = PatchGaussian(**parameters).fit(np.full((n, 2, 2, 3), 7.0))
+    assert np.all(np.isfinite(constant.score_samples(np.full((1, 2, 2, 3), 8.0))))
+
+
+@few_samples
+@pytest.mark.parametrize("grid", [(), (6,), (2, 3)])
+def test_distances_have_the_shape_of_the_grid(grid):
+    X = make_embeddings(9, grid=grid)
+    detector = PatchGaussian().fit(X)
+    assert detector.grid_shape_ == grid
+    assert detector.n_features_in_ == 5
+    distances = detector.patch_distances(X)
+    assert distances.shape == (9, *grid)
+    np.testing.assert_array_equal(detector.score_samples(X), -distances.reshape(9, -1).max(axis=1))
+
+
+@few_samples
+def test_a_pickled_model_gives_equal_scores_and_holds_numpy_only():
+    X = make_embeddings(9)
+    detector = PatchGaussian(n_components=2, random_state=0).fit(X)
+    loaded = pickle.loads(pickle.dumps(detector))
+    np.testing.assert_array_equal(loaded.decision_function(X), detector.decision_function(X))
+    allowed = (np.ndarray, float, int, str, tuple, dict, type(None))
+    assert all(isinstance(value, allowed) for value in vars(detector).values())
+
+
+@few_samples
+def test_an_unfinished_call_leaves_the_model_as_it_was(monkeypatch):
+    X = make_embeddings(20)
+    detector = PatchGaussian().partial_fit(X)
+    before = detector.score_samples(X)
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PatchMoments, "merge", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        detector.partial_fit(X + 5)
+    np.testing.assert_array_equal(detector.score_samples(X), before)
+    assert detector.n_samples_seen_ == 20
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_components": 9}, "n_components=9 is larger than the number of dimensions, 5"),
+        ({"n_components": 0}, "n_components"),
+        ({"n_components": 1.5}, "n_components"),
+        ({"reduction": "ica"}, "reduction"),
+        ({"reduction": [0, 5]}, r"index 5, but the embeddings have 5 dimensions"),
+        ({"reduction": [-1]}, r"index -1"),
+        ({"reduction": [1, 1]}, "more than once"),
+        ({"reduction": [0.5]}, "integer indices"),
+        ({"reduction": [0, 1], "n_components": 3}, "differs from the 2 indices"),
+        ({"reg_covar": -1}, "reg_covar"),
+        ({"false_alarm_rate": 0.0}, "false_alarm_rate"),
+        ({"contamination": 0.6}, "contamination"),
+    ],
+)
+def test_impossible_parameters_are_refused_by_name(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        PatchGaussian(**parameters).fit(make_embeddings(20))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (make_embeddings(20, grid=(3, 2)), r"grid of shape \(3, 2\).*fitted to a grid.*\(2, 3\)"),
+        (make_embeddings(20, dimensions=4), "X has 4 features.*expecting 5 features"),
+        (np.full((1, 2, 3, 5), np.nan), "NaN"),
+        (np.full((1, 2, 3, 5), np.inf), "infinity"),
+        (np.empty((0, 2, 3, 5)), "0 sample"),
+        (np.zeros((1, 1, 2, 3, 5)), "must have shape"),
+        (np.zeros(5), "2D array"),
+    ],
+)
+def test_embeddings_that_do_not_fit_are_refused(X, message):
+    detector = PatchGaussian().fit(make_embeddings(20))
+    with pytest.raises(ValueError, match=message):
+        detector.score_samples(X)
+
+
+def test_a_singular_covariance_says_what_to_do():
+    with pytest.raises(ValueError, match="singular: raise reg_covar"):
+        PatchGaussian(reg_covar=0).fit(make_embeddings(4))
+
+
+def test_one_sample_is_refused():
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        PatchGaussian().fit(make_embeddings(1))
+    with pytest.raises(ValueError, match="at least 2 samples"):
+        PatchGaussian().fit_moments(PatchMoments().update(np.ones((1, 2, 3))))
+
+
+@pytest.mark.parametrize("change", [{"n_components": 2}, {"reduction": "pca"}, {"random_state": 1}])
+def test_learning_does_not_go_on_after_a_change_of_what_it_depends_on(change):
+    X = make_embeddings(20)
+    detector = PatchGaussian(n_components=3, random_state=0).partial_fit(X)
+    name = next(iter(change))
+    with pytest.raises(ValueError, match=f"{name} was .* when the first samples were seen"):
+        detector.set_params(**change).partial_fit(X)
+    with pytest.raises(ValueError, match=f"{name} was"):
+        detector.partial_fit_moments(PatchMoments().update(X.reshape(20, 6, 5)))
+    clone(detector).partial_fit(X)
+
+
+def test_moments_of_another_shape_do_not_join():
+    detector = PatchGaussian().fit_moments(PatchMoments().update(make_embeddings(9, grid=(6,))))
+    with pytest.raises(ValueError, match=r"shape \(6, 4\)"):
+        detector.partial_fit_moments(
+            PatchMoments().update(make_embeddings(9, grid=(6,), dimensions=4))
+        )

@@ -1,0 +1,60 @@
+"""Heatmaps against torch's interpolation and SciPy's Gaussian filter."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from skpadim.heatmaps import heatmap_scores, resize_heatmaps, to_heatmaps
+
+
+@given(
+    grid=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    smoothing=st.sampled_from([0.0, 1.5, 4.0]),
+    interpolation=st.sampled_from(["bilinear", "bicubic"]),
+)
+def test_heatmaps_are_interpolated_then_filtered_distances(grid, size, smoothing, interpolation):
+    distances = np.random.default_rng(0).uniform(0, 20, size=(2, *grid))
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(distances)[:, None], size=size, mode=interpolation, align_corners=False
+    )[:, 0].numpy()
+    expected = gaussian_filter(expected, (0, smoothing, smoothing), mode="reflect")
+    heatmaps = to_heatmaps(distances, size, smoothing=smoothing, interpolation=interpolation)
+    assert heatmaps.dtype == np.float32
+    np.testing.assert_allclose(heatmaps, expected, rtol=1e-5, atol=2e-5)
+
+
+def test_a_heatmap_does_not_depend_on_its_batch():
+    distances = np.random.default_rng(0).uniform(size=(33, 28, 28)).astype(np.float32)
+    together = to_heatmaps(distances, (224, 224))
+    for i in (0, 17, 32):
+        np.testing.assert_array_equal(to_heatmaps(distances[[i]], (224, 224))[0], together[i])
+
+
+def test_constant_distances_give_a_constant_heatmap():
+    heatmaps = to_heatmaps(np.full((1, 5, 7), 3.0), (40, 56))
+    np.testing.assert_allclose(heatmaps, 3.0, rtol=1e-6)
+
+
+def test_scores_are_minus_the_maximum_of_each_heatmap():
+    heatmaps = np.array([[[1, 2], [3, 0.5]], [[9, 0], [0, 0]]], dtype=np.float32)
+    scores = heatmap_scores(heatmaps)
+    assert scores.dtype == np.float64
+    np.testing.assert_array_equal(scores, [-3, -9])
+
+
+def test_a_heatmap_of_the_right_size_is_not_resampled():
+    heatmaps = np.random.default_rng(0).uniform(size=(2, 8, 9)).astype(np.float32)
+    assert resize_heatmaps(heatmaps, (8, 9)) is heatmaps
+    assert resize_heatmaps(heatmaps, (16, 5)).shape == (2, 16, 5)
+    with pytest.raises(ValueError, match="read-only"):
+        heatmaps_matrix()[0, 0] = 1
+
+
+def heatmaps_matrix():
+    from skpadim.heatmaps import _axis_matrix
+
+    return _axis_matrix(4, 8, 0.0, "bilinear")
