@@ -1,0 +1,152 @@
+"""Batches of one size, made ready while the last one is in use."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import joblib
+import numpy as np
+from PIL import Image
+
+from skpadim.images._sequence import ImageSequence
+
+# Decoding and resizing release the GIL; beyond a few threads the network behind is the slower.
+_MAX_THREADS = 4
+
+
+def center_crop_slices(
+    image_size: tuple[int, int], crop_size: tuple[int, int] | None
+) -> tuple[slice, slice]:
+    """Return the rows and columns that a centre crop keeps.
+
+    Parameters
+    ----------
+    image_size : (int, int)
+        Height and width of the image in pixels.
+    crop_size : (int, int) or None
+        Height and width of the crop in pixels, None to keep everything.
+
+    Returns
+    -------
+    (slice, slice)
+        Rows and columns of the image. Odd margins are split as torchvision's ``CenterCrop``
+        splits them.
+
+    Raises
+    ------
+    ValueError
+        If the crop is empty or larger than the image.
+
+    Examples
+    --------
+    >>> from skpadim.images import center_crop_slices
+    >>> center_crop_slices((256, 256), (224, 200))
+    (slice(16, 240, None), slice(28, 228, None))
+    """
+    if crop_size is None:
+        crop_size = image_size
+    if not all(0 < kept <= full for kept, full in zip(crop_size, image_size, strict=True)):
+        raise ValueError(
+            f"crop_size={crop_size} must be positive and not larger than image_size={image_size}."
+        )
+    top, left = (round((full - kept) / 2) for kept, full in zip(crop_size, image_size, strict=True))
+    return slice(top, top + crop_size[0]), slice(left, left + crop_size[1])
+
+
+def iter_batches(
+    images: Any,
+    image_size: tuple[int, int],
+    crop_size: tuple[int, int] | None = None,
+    batch_size: int = 32,
+) -> Iterator[np.ndarray]:
+    """Read, resize and crop images, one batch ahead of their use.
+
+    Each image is brought to `image_size`, whatever its aspect ratio, by Pillow's antialiased
+    bicubic filter, and then cropped around its centre. Images that have the size already are
+    not resampled. A few threads prepare the next batch while the caller works on the present
+    one; no more than these two are held, and what comes out does not depend on the threads.
+
+    Parameters
+    ----------
+    images : ImageSequence or any X that it accepts
+        The images.
+    image_size : (int, int)
+        Height and width in pixels to resize to.
+    crop_size : (int, int) or None, default=None
+        Height and width in pixels of the centre to keep. None keeps everything.
+    batch_size : int, default=32
+        Images in a batch. The last batch may be smaller.
+
+    Returns
+    -------
+    iterator of ndarray of shape (batch_size, height, width, 3), uint8
+        A new array for each batch. Closing the iterator, or leaving it to the garbage
+        collector, ends the threads.
+
+    Raises
+    ------
+    TypeError
+        If `images` has an element that is no image.
+    ValueError
+        At once, if a size is not positive, the crop is larger than the image, or an image does
+        not pass the checks of `ImageSequence`. During iteration, if a file has changed since
+        and cannot be decoded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpadim.images import iter_batches
+    >>> images = np.zeros((5, 30, 40, 3), np.uint8)
+    >>> [batch.shape for batch in iter_batches(images, (16, 16), batch_size=2)]
+    [(2, 16, 16, 3), (2, 16, 16, 3), (1, 16, 16, 3)]
+    """
+    crop = center_crop_slices(image_size, crop_size)
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} must be at least 1.")
+    # A function apart from the generator, so that errors do not wait for the first batch.
+    return _generate(ImageSequence(images), image_size, crop, batch_size)
+
+
+def _generate(
+    images: ImageSequence,
+    image_size: tuple[int, int],
+    crop: tuple[slice, slice],
+    batch_size: int,
+) -> Iterator[np.ndarray]:
+    height, width = (kept.stop - kept.start for kept in crop)
+
+    def prepare(position: int, out: np.ndarray) -> None:
+        pixels = resize(images[position], image_size)[crop]
+        out[...] = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+    pool = ThreadPoolExecutor(min(_MAX_THREADS, joblib.cpu_count()), "skpadim-images")
+    pending: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
+    try:
+        for start in range(0, len(images), batch_size):
+            positions = range(len(images))[start : start + batch_size]
+            batch = np.empty((len(positions), height, width, 3), np.uint8)
+            jobs = [pool.submit(prepare, i, out) for i, out in zip(positions, batch, strict=True)]
+            pending.append((batch, jobs))
+            if len(pending) == 2:
+                yield _finished(*pending.popleft())
+        while pending:
+            yield _finished(*pending.popleft())
+    finally:
+        # Also on Ctrl-C and when the caller stops early: wait for no more than running jobs.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(batch: np.ndarray, jobs: "list[Future[None]]") -> np.ndarray:
+    for job in jobs:
+        job.result()
+    return batch
+
+
+def resize(pixels: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """Resize uint8 pixels, grey or RGB, to (height, width), antialiased."""
+    if pixels.shape[:2] == image_size:
+        return pixels
+    height, width = image_size
+    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(resized)

@@ -1,0 +1,257 @@
+"""From one file or array, in whatever mode it is stored, to uint8 pixels."""
+
+import os
+import threading
+import warnings
+from operator import add
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+_Tag = ExifTags.Base
+
+# Modes whose numbers are not grey levels or RGB values, or not in that order.
+_MODES_TO_CONVERT = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV"}
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_SIDEWAYS = {5, 6, 7, 8}
+
+# Where PNG keeps an orientation: the key in Image.info, and the bytes that announce it in a file.
+_PNG_EXIF = {
+    "exif": b"eXIf",
+    "xmp": b"XML:com.adobe.xmp",
+    "Raw profile type exif": b"Raw profile type exif",
+}
+
+LOAD_FOLDER = "skpadim.datasets.load_folder lists the images of a folder"
+
+_JPEG_END = b"\xff\xd9"
+# Room for the padding that some cameras and file systems leave behind the end marker.
+_JPEG_TAIL = 64
+
+_FILTERS = threading.Lock()
+
+
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read an image file into an array, as it is stored.
+
+    The EXIF orientation is applied. Palette, CMYK, YCbCr, LAB and HSV images become RGB;
+    everything else stays what it is, so that 16 bit and floating-point images lose nothing.
+    `ImageSequence` gives the same result for the path and for this array. Of a file with
+    several frames or pages the first is read.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        An image file in any format that Pillow reads.
+
+    Returns
+    -------
+    ndarray of shape (height, width) or (height, width, channels)
+        uint8, uint16, bool or float32; int32 for images whose integers have no known scale.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, is not an image, or is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from skpadim.images import read_image
+    >>> part = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "part.png")
+    ...     Image.fromarray(part).save(path)
+    ...     np.array_equal(read_image(path), part)
+    True
+    """
+    return read_file(path, name=repr(os.fspath(path)))
+
+
+def read_file(path: str | os.PathLike[str], name: str) -> np.ndarray:
+    """Read an image file, calling it `name` in errors."""
+    try:
+        with Image.open(path) as image:
+            return stored_pixels(image)
+    except Exception as error:
+        raise unreadable(name, error) from error
+
+
+def stored_pixels(image: Image.Image) -> np.ndarray:
+    """Return the pixels of a Pillow image the right way up, grey or RGB, in their own dtype."""
+    # PNG may carry its orientation behind the pixels, and TIFF is turned while it is loaded.
+    image.load()
+    orientation = _orientation(image)
+    if image.mode in _MODES_TO_CONVERT:
+        if "transparency" in image.info:
+            # Pillow warns on the straight way from a palette with alpha to RGB.
+            image = image.convert("RGBA")
+        image = image.convert("RGB")
+    if orientation in _TRANSPOSE:
+        image = image.transpose(_TRANSPOSE[orientation])
+    pixels = np.array(image)
+    if image.mode == "I" and image.format == "PPM":
+        # Pillow scales 16 bit grey maps to 0 ... 65535 but has them in 32 bits.
+        return pixels.astype(np.uint16)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def check_file(path: str, name: str) -> tuple[int, int]:
+    """Check that an image can be read, without decoding it if its end can be seen to be there.
+
+    Returns (height, width) as they will be after reading.
+    """
+    try:
+        # Filters belong to the whole process, and are put back: hence not in the threads that
+        # read, and not in two threads of the user at once.
+        with _FILTERS, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
+            has_scale = image.mode != "I" or image.format == "PPM"
+            size = _size_from_header(image, path)
+            complete = _is_complete(image, path)
+    except Exception as error:
+        raise unreadable(name, error) from error
+    if not has_scale:
+        raise TypeError(_no_scale(name, "int32"))
+    if size is None or not complete:
+        height, width = read_file(path, name).shape[:2]
+        return height, width
+    return size
+
+
+def _size_from_header(image: Image.Image, path: str) -> tuple[int, int] | None:
+    """Return (height, width) after EXIF orientation, or None if only decoding can tell."""
+    if image.format == "PNG":
+        with open(path, "rb") as file:
+            content = file.read()
+        if any(key not in image.info and mark in content for key, mark in _PNG_EXIF.items()):
+            return None
+    if _orientation(image) not in _SIDEWAYS:
+        return image.height, image.width
+    # Pillow's versions differ in which size a TIFF on its side has before loading.
+    return None if isinstance(image, TiffImageFile) else (image.width, image.height)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        # Not image.getexif(), which decodes a PNG to see what stands behind the pixels.
+        return Image.Image.getexif(image).get(_Tag.Orientation, 1)
+    except Exception:
+        # Malformed metadata do not spoil the pixels: other readers ignore them as well.
+        return 1
+
+
+def _is_complete(image: Image.Image, path: str) -> bool:
+    """Whether the file is seen to hold all of its pixels; raise if it is seen not to.
+
+    False means that only decoding can tell.
+    """
+    if image.format == "PNG":
+        image.verify()  # checksums and the end chunk
+        return True
+    if image.format in ("JPEG", "MPO"):
+        with open(path, "rb") as file:
+            file.seek(-min(_JPEG_TAIL, os.path.getsize(path)), os.SEEK_END)
+            # The two bytes cannot occur inside compressed pixels, where ff is followed by 00.
+            return _JPEG_END in file.read()
+    if isinstance(image, TiffImageFile):
+        tags = image.tag_v2
+        offsets = tags.get(_Tag.StripOffsets) or tags.get(_Tag.TileOffsets) or ()
+        counts = tags.get(_Tag.StripByteCounts) or tags.get(_Tag.TileByteCounts) or ()
+        ends = list(map(add, offsets, counts))
+        return bool(ends) and max(ends) <= os.path.getsize(path)
+    return False
+
+
+def unreadable(name: str, error: Exception) -> ValueError:
+    """Return the error to raise for a file that Pillow gave up on."""
+    if isinstance(error, FileNotFoundError):
+        reason = "does not exist"
+    elif isinstance(error, OSError) and error.filename and os.path.isdir(error.filename):
+        reason = f"is a directory; {LOAD_FOLDER}"
+    elif isinstance(error, UnidentifiedImageError):
+        reason = "is not an image in a format that Pillow can read"
+    elif isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
+        reason = (
+            f"is too large: {error} If you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, "
+            "or set it to None"
+        )
+    else:
+        reason = f"is damaged or cannot be read: {error}"
+    return ValueError(f"{name} {reason}.")
+
+
+def checked_pixels(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Return the pixels without alpha if `to_uint8` has a rule for them; raise if it has not."""
+    if pixels.ndim == 3:
+        pixels = pixels[..., 0] if pixels.shape[2] < 3 else pixels[..., :3]
+    dtype = pixels.dtype
+    if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize > 2):
+        raise TypeError(_no_scale(name, str(dtype)))
+    if dtype.kind not in "ufb":
+        raise TypeError(
+            f"{name} has dtype {dtype}; pixels must be uint8, uint16, bool, or floating point in "
+            "[0, 1]. Convert them with astype."
+        )
+    if pixels.size == 0:
+        raise ValueError(f"{name} has no pixels: its shape is {pixels.shape}.")
+    if dtype.kind == "f":
+        low, high = pixels.min(), pixels.max()
+        if not (low >= 0 and high <= 1):  # also true of NaN
+            raise ValueError(
+                f"{name} has floating-point pixels from {low:g} to {high:g}; they must lie in "
+                "[0, 1]. Divide them by their largest possible value, or convert 0 ... 255 with "
+                "astype('uint8')."
+            )
+    return pixels
+
+
+def _no_scale(name: str, dtype: str) -> str:
+    return (
+        f"{name} has pixels of type {dtype}, of which nobody knows which value is white. Scale "
+        "them to 0 ... 255 and convert with astype('uint8'), or to [0, 1] as float32."
+    )
+
+
+def to_uint8(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Turn pixels of any accepted dtype and number of channels into uint8, grey or RGB.
+
+    These are the only rules for files and arrays alike, and none depends on what else the
+    image or the data set contains:
+
+    - uint8 is kept;
+    - uint16 keeps its high byte, as Pillow does for 16 bit RGB files;
+    - bool becomes 0 and 255;
+    - floating point in [0, 1] becomes ``rint(255 * x)``, which undoes a division by 255 exactly;
+    - alpha is dropped without blending, as ``Image.convert("RGB")`` does, and with it the
+      readers of torchvision and anomalib.
+
+    Grey images stay (height, width): resizing one channel takes a third of the time, and
+    repeating it afterwards gives the same bits.
+    """
+    pixels = checked_pixels(pixels, name)
+    if pixels.dtype.kind == "f":
+        # float16 has too few digits for the product.
+        product = np.multiply(pixels, 255, dtype=np.result_type(pixels, np.float32))
+        pixels = np.rint(product, out=product)
+    elif pixels.dtype.kind == "b":
+        pixels = pixels * np.uint8(255)
+    elif pixels.dtype.itemsize == 2:
+        pixels = pixels >> 8
+    return np.ascontiguousarray(pixels, dtype=np.uint8)

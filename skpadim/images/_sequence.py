@@ -1,0 +1,267 @@
+"""One checked, lazy view of every form in which images come."""
+
+import copy
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+import joblib
+import numpy as np
+from PIL import Image
+
+from skpadim.images._pixels import (
+    LOAD_FOLDER,
+    check_file,
+    checked_pixels,
+    read_file,
+    stored_pixels,
+    to_uint8,
+    unreadable,
+)
+
+_CHANNELS = (1, 2, 3, 4)
+_FORMS = (
+    "It must be a list of paths, a uint8 array of shape (n_images, height, width, 3) or "
+    "(n_images, height, width), a list of arrays or PIL images, or a torch tensor of shape "
+    "(n_images, channels, height, width)"
+)
+
+
+class ImageSequence:
+    """Images in any form, checked at once, read one at a time.
+
+    Everything that can be known without decoding is checked on construction, so that a bad
+    file is reported before hours of work and not after: every file exists, has an image
+    header and ends where it should. Pixels are only read on access, and never kept.
+
+    Parameters
+    ----------
+    X : images in one of these forms
+        - list, tuple, pandas Series or one-dimensional array of paths (str or os.PathLike);
+        - ndarray of shape (n_images, height, width) or (n_images, height, width, channels)
+          with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha) channels;
+        - list of such arrays for one image each, of PIL images, or of torch tensors of shape
+          (channels, height, width), of any sizes;
+        - torch tensor of shape (n_images, channels, height, width) on any device.
+
+        Pixels are uint8, uint16 (the high byte counts, so bring 12 bit images to 0 ... 65535
+        first), bool, or floating point in [0, 1]. Alpha is dropped. EXIF orientation is applied
+        to paths and PIL images.
+        An `ImageSequence` is not checked again.
+
+    Attributes
+    ----------
+    sizes : list of (int, int)
+        Height and width of each image in pixels, EXIF orientation applied.
+
+    Raises
+    ------
+    TypeError
+        If `X` or one of its elements is nothing that could be images, or has a dtype whose
+        white is unknown, as int32.
+    ValueError
+        If `X` is empty or a single image, has an ambiguous or empty shape or floating-point
+        values outside [0, 1], or if a file is missing, damaged, no image, or larger than
+        ``PIL.Image.MAX_IMAGE_PIXELS``. On access: if a file has changed since and cannot be
+        decoded. Messages give the path and the index in the original `X`.
+
+    See Also
+    --------
+    skpadim.images.iter_batches : Batches of one size from these images.
+    skpadim.images.read_image : The array that a path stands for.
+
+    Notes
+    -----
+    What the check of a file costs is the reading of its header and, for PNG, of its checksums.
+    JPEG files are only decoded if they lack an end marker, TIFF files if they are shorter than
+    their strips, since nothing else can tell; formats that hold no such marks are decoded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpadim.images import ImageSequence
+    >>> images = ImageSequence([np.zeros((4, 6, 3), np.uint8), np.ones((5, 5))])
+    >>> len(images), images.sizes
+    (2, [(4, 6), (5, 5)])
+    >>> images[1].dtype, images[1].max()
+    (dtype('uint8'), np.uint8(255))
+    """
+
+    def __init__(self, X: Any) -> None:
+        if isinstance(X, ImageSequence):
+            self.__dict__.update(X.__dict__)
+            return
+        self._items = _as_items(X)
+        if len(self._items) == 0:
+            raise ValueError("X is empty; give at least one image.")
+        # Views share the items and differ in these indices, which are those of the user's X.
+        self._indices = range(len(self._items))
+        self._sizes = [self._check(index) for index in self._indices]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, key: slice) -> "ImageSequence": ...
+    @overload
+    def __getitem__(self, key: int) -> np.ndarray: ...
+    def __getitem__(self, key: int | slice) -> "np.ndarray | ImageSequence":
+        if isinstance(key, slice):
+            view = copy.copy(self)
+            view._indices = self._indices[key]
+            return view
+        index = self._indices[key]
+        return to_uint8(self._stored_pixels(index), self._name(index))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[position] for position in range(len(self)))
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each image, known without decoding."""
+        return [self._sizes[index] for index in self._indices]
+
+    def fingerprint(self) -> tuple:
+        """Return a key that changes whenever the images may have changed.
+
+        Files are known by path, time of change and size, arrays by their content.
+
+        Returns
+        -------
+        tuple
+            One hashable, picklable entry an image.
+
+        Raises
+        ------
+        ValueError
+            If a file has disappeared.
+        """
+        return tuple(self._fingerprint(index) for index in self._indices)
+
+    def _fingerprint(self, index: int) -> tuple:
+        item = self._items[index]
+        if not isinstance(item, str):
+            return (joblib.hash(to_uint8(self._stored_pixels(index), self._name(index))),)
+        try:
+            status = os.stat(item)
+        except OSError as error:
+            raise unreadable(self._name(index), error) from error
+        return os.path.abspath(item), status.st_mtime_ns, status.st_size
+
+    def _name(self, index: int) -> str:
+        """Return what errors call an image."""
+        item = self._items[index]
+        return f"X[{index}], {item!r}," if isinstance(item, str) else f"X[{index}]"
+
+    def _stored_pixels(self, index: int) -> np.ndarray:
+        item = self._items[index]
+        if isinstance(item, np.ndarray):
+            return item
+        if isinstance(item, str):
+            return read_file(item, self._name(index))
+        try:
+            return stored_pixels(item)
+        except Exception as error:
+            raise unreadable(self._name(index), error) from error
+
+    def _check(self, index: int) -> tuple[int, int]:
+        """Return (height, width) of an image that is fit for use."""
+        if isinstance(self._items[index], str):
+            return check_file(self._items[index], self._name(index))
+        # This loads lazy PIL images, which two threads must not do at the same time.
+        pixels = self._stored_pixels(index)
+        height, width = checked_pixels(pixels, self._name(index)).shape[:2]
+        return height, width
+
+
+def _as_items(X: Any) -> Sequence | np.ndarray:
+    """Bring any accepted form of X to paths (str), PIL images, and arrays of one image each."""
+    if isinstance(X, (str, os.PathLike)):
+        if os.path.isdir(X):
+            raise ValueError(f"X is a directory, {os.fspath(X)!r}; {LOAD_FOLDER}.")
+        raise ValueError(f"X is one path, {os.fspath(X)!r}, but must be a list: write [X].")
+    if isinstance(X, Image.Image):
+        raise ValueError("X is one PIL image, but must be a list: write [X].")
+    if _is_a(X, "pandas", "Series") or (isinstance(X, np.ndarray) and X.dtype.kind in "OUT"):
+        if X.ndim != 1:
+            raise ValueError(f"X is an array of objects of shape {X.shape}; it must have one axis.")
+        X = X.tolist()
+    if isinstance(X, (list, tuple)):
+        return [_as_item(item, f"X[{index}]") for index, item in enumerate(X)]
+    if _is_a(X, "torch", "Tensor"):
+        return _from_tensors(X)
+    if isinstance(X, np.ndarray):
+        return _as_stack(X)
+    raise TypeError(f"X has type {type(X).__name__}. {_FORMS}.")
+
+
+def _as_item(item: Any, name: str) -> "str | np.ndarray | Image.Image":
+    if isinstance(item, (str, os.PathLike)):
+        return os.fsdecode(item)
+    if isinstance(item, Image.Image):
+        return item
+    if _is_a(item, "torch", "Tensor"):
+        if item.ndim != 3 or item.shape[0] not in _CHANNELS:
+            raise ValueError(
+                f"{name} is a tensor of shape {tuple(item.shape)}; it must be (channels, height, "
+                "width) with 1 to 4 channels."
+            )
+        return np.moveaxis(_to_numpy(item), 0, -1)
+    if isinstance(item, np.ndarray):
+        if item.ndim == 2 or (item.ndim == 3 and item.shape[2] in _CHANNELS):
+            return item
+        channels_first = item.ndim == 3 and item.shape[0] in _CHANNELS
+        hint = " Write np.moveaxis(X[i], 0, -1)." if channels_first else ""
+        raise ValueError(
+            f"{name} is an array of shape {item.shape}; it must be (height, width) or (height, "
+            f"width, channels) with 1 to 4 channels.{hint}"
+        )
+    raise TypeError(
+        f"{name} has type {type(item).__name__}; it must be a path (str or os.PathLike), an "
+        "array, a PIL image or a torch tensor."
+    )
+
+
+def _from_tensors(X: Any) -> np.ndarray:
+    shape = tuple(X.shape)
+    if X.ndim == 4 and shape[1] in _CHANNELS:
+        return np.moveaxis(_to_numpy(X), 1, -1)
+    hint = ""
+    if X.ndim == 3:
+        hint = " Write X[None] if it is one image, X[:, None] if it is several grey ones."
+    elif X.ndim == 4 and shape[3] in _CHANNELS:
+        hint = " Write X.movedim(-1, 1)."
+    raise ValueError(
+        f"X is a tensor of shape {shape}; it must be (n_images, channels, height, width) with "
+        f"1 to 4 channels.{hint}"
+    )
+
+
+def _as_stack(X: np.ndarray) -> np.ndarray:
+    if X.ndim == 4 and X.shape[3] in _CHANNELS:
+        return X
+    if X.ndim == 3 and X.shape[2] not in _CHANNELS:
+        return X
+    hint = ""
+    if X.ndim == 2:
+        hint = " Write X[None] if it is one grey image."
+    elif X.ndim == 3:
+        hint = " Write X[None] if it is one image, X[..., None] if it is several grey ones."
+    elif X.ndim == 4 and X.shape[1] in _CHANNELS:
+        hint = " Write np.moveaxis(X, 1, -1)."
+    raise ValueError(
+        f"X is an array of shape {X.shape}; it must be (n_images, height, width) or (n_images, "
+        f"height, width, channels) with 1 to 4 channels.{hint}"
+    )
+
+
+def _to_numpy(tensor: Any) -> np.ndarray:
+    torch = sys.modules["torch"]
+    # NumPy has no bfloat16.
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
+
+
+def _is_a(X: object, module: str, name: str) -> bool:
+    """Whether X belongs to a class of a module that need not be installed, let alone imported."""
+    return module in sys.modules and isinstance(X, getattr(sys.modules[module], name))
