@@ -1,0 +1,122 @@
+"""Images of one's own, in folders."""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skpadim.datasets._files import absolute, find_images, mask_array, match_masks, path_array
+
+
+def load_folder(
+    good: str | PathLike[str],
+    *,
+    defective: str | PathLike[str] | None = None,
+    masks: str | PathLike[str] | None = None,
+) -> Bunch:
+    """Load the file names of images that lie in folders.
+
+    Folders are searched with all that lies below them. A complete example:
+
+    .. code-block:: text
+
+        parts/
+            ok/
+                0001.jpg
+                ...
+            rejected/
+                scratch/0412.jpg
+                ...
+                dent/0567.jpg
+                ...
+            masks/
+                scratch/0412.png
+                ...
+                dent/0567.png
+                ...
+
+    is ``load_folder("parts/ok", defective="parts/rejected", masks="parts/masks")``.
+
+    Parameters
+    ----------
+    good : str or path-like
+        Folder of good images.
+    defective : str or path-like, default=None
+        Folder of defective images. The names of its sub-folders are the names of the defects.
+        Where one of the folders contains another, such as "test" and "test/good", an image
+        belongs to the inner one.
+    masks : str or path-like, default=None
+        Folder with one mask for each defective image, in the same sub-folder as below
+        `defective` and of the same name, with or without "_mask" behind it.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes. Good images come first, each class
+        in natural order; no image is read.
+
+        X : ndarray of shape (n_samples,), str
+            Paths of the images.
+        y : ndarray of shape (n_samples,), int
+            +1 for good images, -1 for defective ones.
+        masks : ndarray of shape (n_samples,), object
+            Paths of the masks, None where there is none. See :func:`read_masks`.
+        defects : ndarray of shape (n_samples,), str
+            Names of the defects; "good" for good images, "defective" where there is no
+            sub-folder to give it a name.
+        DESCR : str
+            Description of the data set.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder or the mask of a defective image is missing.
+    ValueError
+        If a folder holds no image, or a mask has no image or more than one.
+
+    See Also
+    --------
+    load_mvtec_ad : Images laid out as those of MVTec AD.
+
+    Examples
+    --------
+    >>> from skpadim.datasets import load_folder
+    >>> parts = load_folder("parts/ok", defective="parts/rejected")  # doctest: +SKIP
+    >>> X_good = parts.X[parts.y == 1]  # doctest: +SKIP
+    """
+    if masks is not None and defective is None:
+        raise ValueError("masks belong to defective images: give the folder `defective` as well.")
+    folders = [Path(folder) for folder in (good, defective, masks) if folder is not None]
+    if len({absolute(folder) for folder in folders}) < len(folders):
+        raise ValueError(
+            "good, defective and masks must be different folders; "
+            f"got {', '.join(map(str, folders))}."
+        )
+    good_folder = Path(good)
+    good_images = find_images(good_folder, argument="good", leave_out=folders)
+    bad_images: list[Path] = []
+    bad_masks: list[Path | None] = []
+    bad_defects: list[str] = []
+    if defective is not None:
+        folder = Path(defective)
+        bad_images = find_images(folder, argument="defective", leave_out=folders)
+        bad_masks = [None] * len(bad_images)
+        bad_defects = [_defect_name(path.parent.relative_to(folder)) for path in bad_images]
+        if masks is not None:
+            masks_folder = Path(masks)
+            there = find_images(masks_folder, argument="masks", leave_out=folders)
+            bad_masks = [*match_masks(bad_images, folder, there, masks_folder)]
+    n_good, n_bad = len(good_images), len(bad_images)
+    return Bunch(
+        X=path_array(good_images + bad_images),
+        y=np.repeat([1, -1], [n_good, n_bad]),
+        masks=mask_array([None] * n_good + bad_masks),
+        defects=np.array(["good"] * n_good + bad_defects, dtype=np.str_),
+        DESCR=f"{n_good} good images from {good_folder}"
+        + (f", {n_bad} defective images from {defective}." if defective is not None else "."),
+    )
+
+
+def _defect_name(subfolder: Path) -> str:
+    return subfolder.as_posix() if subfolder.parts else "defective"

@@ -1,0 +1,89 @@
+"""Masks from files, at the size of heatmaps."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skpadim.datasets import read_masks
+
+PIXELS = np.array([[0, 255, 0], [255, 255, 0]], dtype=np.uint8)
+
+
+def test_masks_are_true_where_the_file_is_not_black(write_image):
+    masks = read_masks([write_image("mask.png", PIXELS)], (2, 3))
+    assert masks.dtype == bool
+    np.testing.assert_array_equal(masks, [PIXELS > 0])
+
+
+def test_none_is_an_image_without_a_defect(write_image):
+    masks = read_masks([None, str(write_image("mask.png", PIXELS)), None], (2, 3))
+    assert masks.sum(axis=(1, 2)).tolist() == [0, 3, 0]
+
+
+def test_one_number_is_height_and_width():
+    assert read_masks([None], 5).shape == (1, 5, 5)
+
+
+def test_no_masks_are_an_empty_array():
+    assert read_masks([], (2, 3)).shape == (0, 2, 3)
+
+
+def test_masks_grow_pixel_by_pixel(write_image):
+    masks = read_masks([write_image("mask.png", PIXELS)], (4, 9))
+    np.testing.assert_array_equal(masks[0], np.kron(PIXELS > 0, np.ones((2, 3), dtype=bool)))
+
+
+def test_masks_shrink_to_the_nearest_pixels(write_image):
+    large = np.kron(PIXELS, np.ones((5, 5), dtype=np.uint8))
+    np.testing.assert_array_equal(
+        read_masks([write_image("mask.png", large)], (2, 3)), [PIXELS > 0]
+    )
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        pytest.param(lambda mask: Image.fromarray(mask).convert("1"), id="one bit"),
+        pytest.param(lambda mask: Image.fromarray(mask).convert("RGB"), id="RGB"),
+        pytest.param(lambda mask: Image.fromarray(mask).convert("RGBA"), id="RGBA"),
+        pytest.param(lambda mask: Image.fromarray(~mask).convert("P"), id="palette, inverted"),
+        pytest.param(lambda mask: Image.fromarray(mask // 255), id="class numbers"),
+        pytest.param(lambda mask: Image.fromarray((mask // 255).astype(np.uint16)), id="16 bits"),
+    ],
+)
+def test_the_way_a_mask_is_stored_does_not_matter(tmp_path, convert):
+    image = convert(PIXELS)
+    if image.mode == "P":  # index 0 is white, and 255 black
+        image.putpalette([255 - value // 3 for value in range(768)])
+    image.save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_masks([tmp_path / "mask.png"], (2, 3)), [PIXELS > 0])
+
+
+def test_a_jpeg_is_refused_because_its_black_is_not_zero(write_image):
+    with pytest.raises(ValueError, match=r"mask_paths\[1\], .*mask\.jpg, is a JPEG"):
+        read_masks([None, write_image("mask.jpg", PIXELS)], 4)
+
+
+def test_a_missing_file_is_named_with_its_index(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"mask_paths\[1\]: there is no file .*mask\.png"):
+        read_masks([None, tmp_path / "mask.png"], 4)
+
+
+def test_a_file_that_is_no_image_is_named_with_its_index(tmp_path):
+    (tmp_path / "mask.png").write_text("not an image")
+    with pytest.raises(ValueError, match=r"mask_paths\[0\], .*cannot be read as an image"):
+        read_masks([tmp_path / "mask.png"], 4)
+
+
+@pytest.mark.parametrize("size", [0, -3, (4,), (4, 0), (1, 2, 3), 4.5, None, "4"])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ValueError, match="size must be an int of at least 1"):
+        read_masks([None], size)
+
+
+def test_real_masks_keep_their_share_of_the_picture(real_data):
+    paths = real_data("bottle").masks_test
+    shares = read_masks(paths, 450).mean(axis=(1, 2))
+    reduced = read_masks(paths, 224).mean(axis=(1, 2))
+    np.testing.assert_allclose(reduced, shares, rtol=0.02, atol=3e-4)
+    assert np.all((shares > 0) == np.array([path is not None for path in paths]))

@@ -1,0 +1,244 @@
+"""The area under the per-region-overlap curve, held against its definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from skpadim.metrics import aupro_score
+
+
+def regions_of(mask):
+    """Flood fill over sides and corners, pixel by pixel."""
+    left = set(map(tuple, np.argwhere(mask)))
+    regions = []
+    while left:
+        region, frontier = set(), [left.pop()]
+        while frontier:
+            row, column = frontier.pop()
+            region.add((row, column))
+            for neighbour in [(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]:
+                if neighbour in left:
+                    left.remove(neighbour)
+                    frontier.append(neighbour)
+        regions.append(region)
+    return regions
+
+
+def aupro_by_definition(masks, heatmaps, max_fpr):
+    """One point of the curve for each distinct score, then trapezoids up to `max_fpr`."""
+    good = np.concatenate([h[~m] for m, h in zip(masks, heatmaps, strict=True)])
+    regions = [
+        np.array([heatmap[pixel] for pixel in region])
+        for mask, heatmap in zip(masks, heatmaps, strict=True)
+        for region in regions_of(mask)
+    ]
+    fpr, pro = [0.0], [0.0]
+    for threshold in sorted({score for h in heatmaps for score in h.ravel()}, reverse=True):
+        next_fpr = np.mean(good >= threshold)
+        next_pro = np.mean([np.mean(region >= threshold) for region in regions])
+        if next_fpr > max_fpr:
+            share = (max_fpr - fpr[-1]) / (next_fpr - fpr[-1])
+            fpr.append(max_fpr)
+            pro.append(pro[-1] + share * (next_pro - pro[-1]))
+            break
+        fpr.append(next_fpr)
+        pro.append(next_pro)
+    return np.trapezoid(pro, fpr) / max_fpr
+
+
+@st.composite
+def masks_and_heatmaps(draw):
+    shape = draw(hnp.array_shapes(min_dims=3, max_dims=3, max_side=5).filter(np.prod))
+    masks = draw(hnp.arrays(bool, shape).filter(lambda m: m.any() and not m.all()))
+    few_levels = st.integers(0, draw(st.integers(0, 12)))  # so that ties are common
+    return masks, draw(hnp.arrays(np.int64, shape, elements=few_levels)).astype(np.float32)
+
+
+@pytest.fixture
+def masks():
+    masks = np.zeros((3, 8, 10), dtype=bool)
+    masks[0, 1:3, 1:3] = True
+    masks[0, 5:8, 4:9] = True
+    masks[1, 0, 0] = True
+    return masks
+
+
+@pytest.fixture
+def heatmaps(masks):
+    noise = np.random.RandomState(0).normal(size=masks.shape)
+    return noise + 1.5 * masks
+
+
+@settings(deadline=None, max_examples=200)
+@given(masks_and_heatmaps(), st.floats(0.01, 1))
+def test_it_is_the_area_under_the_curve_over_all_distinct_scores(data, max_fpr):
+    assert aupro_score(*data, max_fpr=max_fpr) == pytest.approx(
+        aupro_by_definition(*data, max_fpr), abs=1e-9
+    )
+
+
+def test_larger_noisy_maps_agree_with_the_definition(masks, heatmaps):
+    assert aupro_score(masks, heatmaps) == pytest.approx(aupro_by_definition(masks, heatmaps, 0.3))
+
+
+@pytest.mark.parametrize("max_fpr", [0.05, 0.3, 1])
+def test_a_perfect_heatmap_scores_one(masks, max_fpr):
+    assert aupro_score(masks, masks.astype(float), max_fpr=max_fpr) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("max_fpr", [0.05, 0.3, 1])
+def test_a_constant_heatmap_scores_half_of_max_fpr(masks, max_fpr):
+    constant = np.full(masks.shape, 7.0)
+    assert aupro_score(masks, constant, max_fpr=max_fpr) == pytest.approx(max_fpr / 2)
+
+
+def test_an_inverted_heatmap_scores_zero(masks):
+    assert aupro_score(masks, -masks.astype(float), max_fpr=1) == pytest.approx(0)
+
+
+def test_the_curve_is_interpolated_at_max_fpr():
+    # Two good pixels: the curve is flat at 1/2 from fpr 0 to 1/2, then rises to 1 at fpr 1.
+    masks = np.array([[[1, 1, 0, 0]]])
+    heatmaps = np.array([[[3.0, 1.0, 2.0, 1.0]]])
+    area = 0.5 * 0.5 + 0.25 * (0.5 + 0.75) / 2
+    assert aupro_score(masks, heatmaps, max_fpr=0.75) == pytest.approx(area / 0.75)
+
+
+def test_pixels_that_touch_by_a_corner_are_one_region():
+    # Found wholly: a diagonal of two pixels. Missed: one single pixel. Two regions, half found.
+    masks = np.array([[[1, 0, 0, 0], [0, 1, 0, 1]]])
+    heatmaps = np.array([[[9.0, 1.0, 1.0, 1.0], [1.0, 9.0, 1.0, 0.0]]])
+    assert aupro_score(masks, heatmaps) == pytest.approx(1 / 2)
+
+
+def test_a_small_region_counts_as_much_as_a_large_one():
+    masks = np.zeros((1, 6, 6), dtype=bool)
+    masks[0, 0, 0] = masks[0, 2:, 2:] = True
+    heatmaps = np.zeros(masks.shape)
+    heatmaps[0, 0, 0] = 2  # the single pixel is found, the sixteen others are missed
+    heatmaps[0, 2:, 2:] = -1
+    assert aupro_score(masks, heatmaps) == pytest.approx(1 / 2)
+
+
+def test_regions_are_pooled_over_images_and_not_averaged_within_them_first():
+    masks = np.zeros((2, 4, 7), dtype=bool)
+    masks[0, 0, [0, 2, 4]] = True  # three regions, all found
+    masks[1, 0, 0] = True  # one region, missed
+    heatmaps = np.where(masks, 1.0, 0.0)
+    heatmaps[1, 0, 0] = -1
+    assert aupro_score(masks, heatmaps) == pytest.approx(3 / 4)
+
+
+def test_false_positives_are_counted_over_all_images_together():
+    # Twelve good pixels of sixteen above the defect, eight of them in a map without a defect.
+    masks = np.zeros((2, 1, 9), dtype=bool)
+    masks[0, 0, :2] = True
+    heatmaps = np.full(masks.shape, 2.0)
+    heatmaps[0, 0, :2] = 1
+    heatmaps[0, 0, 5:] = 0
+    assert aupro_score(masks, heatmaps, max_fpr=1) == pytest.approx(1 - 12 / 16)
+
+
+def test_with_one_region_and_the_whole_range_it_is_the_pixel_auroc(masks, heatmaps):
+    masks[0, 5:8, 4:9] = masks[1, 0, 0] = False
+    assert aupro_score(masks, heatmaps, max_fpr=1) == pytest.approx(
+        roc_auc_score(masks.ravel(), heatmaps.ravel())
+    )
+
+
+@pytest.mark.parametrize("transform", [expit, np.cbrt, lambda scores: 3 * scores - 5])
+def test_a_rising_transformation_of_the_scores_changes_nothing(masks, heatmaps, transform):
+    assert aupro_score(masks, transform(heatmaps)) == aupro_score(masks, heatmaps)
+
+
+def test_the_order_of_the_images_does_not_matter(masks, heatmaps):
+    order = [2, 0, 1]
+    assert aupro_score(masks[order], heatmaps[order]) == pytest.approx(aupro_score(masks, heatmaps))
+
+
+def test_images_may_differ_in_size(masks, heatmaps):
+    mixed_masks = [masks[0], masks[1, :5, :4], masks[2].T]
+    mixed_heatmaps = [heatmaps[0], heatmaps[1, :5, :4], heatmaps[2].T]
+    assert aupro_score(mixed_masks, mixed_heatmaps) == pytest.approx(
+        aupro_by_definition(mixed_masks, mixed_heatmaps, 0.3)
+    )
+
+
+@pytest.mark.parametrize("scale", [np.uint8(1), np.uint8(255), 1, 1.0])
+def test_masks_may_hold_numbers(masks, heatmaps, scale):
+    assert aupro_score(masks * scale, heatmaps) == aupro_score(masks, heatmaps)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float32])
+def test_heatmaps_may_have_any_number_type(masks, heatmaps, dtype):
+    levels = np.round(20 + 5 * heatmaps)
+    assert aupro_score(masks, levels.astype(dtype)) == aupro_score(masks, levels)
+
+
+def test_the_arguments_are_left_as_they_were(masks, heatmaps):
+    before = masks.copy(), heatmaps.copy()
+    aupro_score(masks, heatmaps)
+    np.testing.assert_array_equal(masks, before[0])
+    np.testing.assert_array_equal(heatmaps, before[1])
+
+
+@pytest.mark.parametrize("max_fpr", [0, -0.1, 1.01, float("nan"), "0.3", None])
+def test_max_fpr_outside_its_range_is_refused(masks, heatmaps, max_fpr):
+    with pytest.raises(ValueError, match=r"max_fpr must be a number in \(0, 1\]; got"):
+        aupro_score(masks, heatmaps, max_fpr=max_fpr)
+
+
+def test_another_number_of_masks_than_of_heatmaps_is_refused(masks, heatmaps):
+    with pytest.raises(ValueError, match="3 masks and 2 heatmaps"):
+        aupro_score(masks, heatmaps[:2])
+
+
+def test_a_mask_of_another_size_than_its_heatmap_is_named(masks, heatmaps):
+    with pytest.raises(ValueError, match=r"masks\[1\] has \(4, 10\) and heatmaps\[1\] has \(8, 10"):
+        aupro_score([masks[0], masks[1, :4], masks[2]], heatmaps)
+
+
+def test_a_single_image_without_its_first_axis_is_refused(masks, heatmaps):
+    with pytest.raises(ValueError, match=r"masks\[0\] has \(10,\)"):
+        aupro_score(masks[0], heatmaps[0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_heatmap_that_is_not_finite_is_named(masks, heatmaps, value):
+    heatmaps[2, 3, 4] = value
+    with pytest.raises(ValueError, match=r"heatmaps\[2\] has NaN or infinite values"):
+        aupro_score(masks, heatmaps)
+
+
+@pytest.mark.parametrize("value", [0.5, 2, -1, np.nan])
+def test_a_mask_that_is_not_binary_is_named(masks, heatmaps, value):
+    numbers = masks.astype(float)
+    numbers[1, 4, 4] = value
+    with pytest.raises(ValueError, match=r"masks\[1\] is not binary"):
+        aupro_score(numbers, heatmaps)
+
+
+def test_a_mask_that_mixes_one_and_255_is_not_binary(masks, heatmaps):
+    numbers = masks.astype(np.uint8)
+    numbers[0, 1, 1] = 255
+    with pytest.raises(ValueError, match=r"masks\[0\] is not binary:"):
+        aupro_score(numbers, heatmaps)
+
+
+def test_masks_without_any_defect_are_refused(masks, heatmaps):
+    with pytest.raises(ValueError, match="no defective pixel"):
+        aupro_score(np.zeros_like(masks), heatmaps)
+
+
+def test_masks_without_any_good_pixel_are_refused(masks, heatmaps):
+    with pytest.raises(ValueError, match="no defect-free pixel"):
+        aupro_score(np.ones_like(masks), heatmaps)
+
+
+def test_no_images_at_all_are_refused():
+    with pytest.raises(ValueError, match="no defective pixel"):
+        aupro_score([], [])
