@@ -213,7 +213,12 @@ def checked_pixels(pixels: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name} has no pixels: its shape is {pixels.shape}.")
     if dtype.kind == "f":
         low, high = pixels.min(), pixels.max()
-        if not (low >= 0 and high <= 1):  # also true of NaN
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ValueError(
+                f"{name} has NaN or infinite pixels; mend or leave out the image, pixels must lie "
+                "in [0, 1]."
+            )
+        if low < 0 or high > 1:
             raise ValueError(
                 f"{name} has floating-point pixels from {low:g} to {high:g}; they must lie in "
                 "[0, 1]. Divide them by their largest possible value, or convert 0 ... 255 with "
