@@ -161,7 +161,7 @@ def test_floating_point_outside_zero_to_one_is_refused(bad):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_floating_point_that_is_not_finite_is_refused(bad):
-    images = np.full((3, 4, 4), 0.5)
+    images = np.full((3, 5, 7), 0.5)
     images[2, 1, 1] = bad
     with pytest.raises(ValueError, match=r"X\[2\] has NaN or infinite pixels"):
         ImageSequence(images)

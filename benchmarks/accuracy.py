@@ -1,0 +1,78 @@
+"""Accuracy of PaDiM on data sets laid out like MVTec AD.
+
+Prints image AUROC, pixel AUROC, per-region overlap up to 30 % false positives, and what the default
+threshold does: the share of good test images called defective, and of defective ones found. Nothing
+is tuned; heatmaps and masks are compared at the size of the network's input.
+
+    python benchmarks/accuracy.py ROOT bottle grid
+    python benchmarks/accuracy.py ROOT bottle --setting "" \
+        --setting "embedder__neighborhood=1, embedder__grid_stride=4, \
+                   embedder__alignment='nearest', reg_covar=0.01, reg_relative=False"
+"""
+
+import argparse
+import ast
+import time
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from skpadim import PaDiM, PatchEmbedder
+from skpadim.datasets import load_mvtec_ad, read_masks
+from skpadim.metrics import aupro_score
+
+COLUMNS = ("image AUROC", "pixel AUROC", "PRO", "false alarms", "found", "fit s", "predict s")
+
+
+def parse_setting(text):
+    """Turn "a=1, b='x'" into {"a": 1, "b": "x"}."""
+    call = ast.parse(f"f({text})", mode="eval").body
+    return {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+
+
+def evaluate(data, setting):
+    detector = PaDiM(embedder=PatchEmbedder(), random_state=0).set_params(**setting)
+    start = time.perf_counter()
+    detector.fit(data.X_train)
+    fitted = time.perf_counter()
+    heatmaps = detector.predict_heatmap(data.X_test)
+    predicted = time.perf_counter()
+    masks = read_masks(data.masks_test, heatmaps.shape[1:])
+    scores = -heatmaps.max(axis=(1, 2)).astype(np.float64)
+    defective = data.y_test == -1
+    alarms = scores < detector.offset_
+    return (
+        f"{roc_auc_score(defective, -scores):.4f}",
+        f"{roc_auc_score(masks.ravel(), heatmaps.ravel()):.4f}",
+        f"{aupro_score(masks, heatmaps, max_fpr=0.3):.4f}",
+        f"{alarms[~defective].sum()}/{np.sum(~defective)}",
+        f"{alarms[defective].sum()}/{defective.sum()}",
+        f"{fitted - start:.1f}",
+        f"{predicted - fitted:.1f}",
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", help="folder that holds the categories")
+    parser.add_argument("category", nargs="+")
+    parser.add_argument(
+        "--setting",
+        action="append",
+        help="parameters of PaDiM that differ from the defaults, as in a call; may be repeated",
+    )
+    arguments = parser.parse_args()
+    settings = [(text, parse_setting(text)) for text in arguments.setting or [""]]
+    data_sets = [load_mvtec_ad(arguments.root, category) for category in arguments.category]
+    for text, setting in settings:
+        print(f"\nPaDiM({' '.join(text.split())})")
+        print(f"{'category':<12}" + "".join(f"{column:>14}" for column in COLUMNS))
+        for data in data_sets:
+            row = evaluate(data, setting)
+            print(f"{data.category:<12}" + "".join(f"{cell:>14}" for cell in row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
