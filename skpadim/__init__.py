@@ -1,6 +1,8 @@
 """PaDiM for scikit-learn: find defects in images after seeing good ones only."""
 
+from skpadim._padim import PaDiM
+from skpadim.embedding import PatchEmbedder
 from skpadim.gaussian import PatchGaussian
 
-__all__ = ["PatchGaussian"]
+__all__ = ["PaDiM", "PatchEmbedder", "PatchGaussian"]
 __version__ = "0.1.0"

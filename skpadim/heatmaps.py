@@ -122,9 +122,9 @@ def _axis_matrix(
     np.add.at(matrix, (np.arange(n_pixels)[:, np.newaxis], cells), weights)
     if smoothing > 0:
         matrix = gaussian_filter1d(matrix, smoothing, axis=0, mode="reflect")
-    matrix = matrix.astype(np.float32)
-    matrix.setflags(write=False)
-    return matrix
+    in_float32 = matrix.astype(np.float32)
+    in_float32.setflags(write=False)
+    return in_float32
 
 
 def _cubic(t: NDArray) -> NDArray:

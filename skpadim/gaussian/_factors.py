@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dtrtri
 
-from skpadim.gaussian._moments import PatchMoments, position_chunks
+from skpadim.gaussian._moments import PatchMoments
+from skpadim.gaussian._positions import for_positions
 
 
 class Factor(NamedTuple):
@@ -51,20 +51,24 @@ class Factor(NamedTuple):
         """
         n_samples, n_positions, n_dimensions = deviations.shape
         out = np.empty((n_positions, n_samples), dtype=self.matrix.dtype)
-        per_position = self.matrix.itemsize * n_dimensions * (self.matrix.shape[1] + 2 * n_samples)
-        for chunk in position_chunks(n_positions, per_position):
+        scale = np.sqrt(self.ridge).astype(self.matrix.dtype)
+
+        def measure(chunk: slice) -> None:
             matrix = self.matrix[chunk]
             x = deviations[:, chunk].transpose(1, 0, 2)
             if self.eigenvalues is None:
                 z = np.matmul(x, matrix.transpose(0, 2, 1))
                 out[chunk] = np.einsum("pnr,pnr->pn", z, z)
             else:
-                u = x / np.sqrt(self.ridge).astype(x.dtype)
+                u = x / scale
                 c = np.matmul(u, matrix.transpose(0, 2, 1))
                 rest = u - np.matmul(c, matrix)
                 shrunk = c / np.sqrt(1 + self.eigenvalues[chunk, np.newaxis])
                 out[chunk] = np.einsum("pnr,pnr->pn", shrunk, shrunk)
                 out[chunk] += np.einsum("pnd,pnd->pn", rest, rest)
+
+        width = self.matrix.shape[1] + 2 * n_samples
+        for_positions(measure, n_positions, self.matrix.itemsize * n_dimensions * width)
         return out.T
 
     def log_determinants(self) -> NDArray[np.float64]:
@@ -107,12 +111,17 @@ class Factor(NamedTuple):
             rows = self.matrix * scale * np.sqrt(self.ridge).astype(self.matrix.dtype)
             moments.root = np.ascontiguousarray(rows.transpose(1, 0, 2))
             return moments
-        moments.scatter = np.empty((n_positions, n_dimensions, n_dimensions))
-        for position, whitening in enumerate(self.matrix.astype(np.float64)):
-            cholesky = solve_triangular(whitening, np.eye(n_dimensions), lower=True)
-            covariance = cholesky @ cholesky.T
-            covariance[np.diag_indices(n_dimensions)] -= self.ridge
-            moments.scatter[position] = covariance * (n_samples - 1)
+        scatter = np.empty((n_positions, n_dimensions, n_dimensions))
+
+        def restore(chunk: slice) -> None:
+            for position in range(n_positions)[chunk]:
+                cholesky = dtrtri(self.matrix[position].T.astype(np.float64), lower=0)[0].T
+                covariance = cholesky @ cholesky.T
+                covariance[np.diag_indices(n_dimensions)] -= self.ridge
+                scatter[position] = covariance * (n_samples - 1)
+
+        for_positions(restore, n_positions, 8 * n_dimensions**2)
+        moments.scatter = scatter
         return moments
 
 
@@ -174,18 +183,21 @@ def _full(moments, ridge, inflation) -> Factor:
     n_positions, n_dimensions = moments.mean.shape
     matrix = np.empty((n_positions, n_dimensions, n_dimensions), dtype=moments.dtype)
     diagonal = np.arange(n_dimensions)
-    for chunk in position_chunks(n_positions, 8 * n_dimensions**2):
+
+    def factor(chunk: slice) -> None:
         covariance = moments.scatter_of(chunk) * (inflation / (moments.n_samples - 1))
         covariance[:, diagonal, diagonal] += ridge
-        try:
-            cholesky = np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError:
-            raise ValueError(
-                f"a covariance of {n_dimensions} dimensions from {moments.n_samples} samples is "
-                "singular: raise reg_covar, lower n_components or give more samples."
-            ) from None
+        cholesky = np.linalg.cholesky(covariance)
         for position, lower in zip(range(n_positions)[chunk], cholesky, strict=True):
             matrix[position] = dtrtri(lower.T, lower=0)[0].T
+
+    try:
+        for_positions(factor, n_positions, 8 * n_dimensions**2)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"a covariance of {n_dimensions} dimensions from {moments.n_samples} samples is "
+            "singular: raise reg_covar, lower n_components or give more samples."
+        ) from None
     return Factor(matrix, None, ridge)
 
 
@@ -194,7 +206,8 @@ def _low_rank(moments, ridge, inflation) -> Factor:
     matrix = np.empty((n_positions, rank, n_dimensions), dtype=moments.dtype)
     eigenvalues = np.empty((n_positions, rank), dtype=moments.dtype)
     scale = np.sqrt(inflation / ((moments.n_samples - 1) * ridge))
-    for chunk in position_chunks(n_positions, 8 * rank * n_dimensions):
+
+    def factor(chunk: slice) -> None:
         whitened = moments.root[:, chunk].transpose(1, 0, 2) * scale
         values, vectors = np.linalg.eigh(np.matmul(whitened, whitened.transpose(0, 2, 1)))
         # A direction whose share is lost in rounding cannot be told from its neighbours;
@@ -204,4 +217,6 @@ def _low_rank(moments, ridge, inflation) -> Factor:
         lengths = np.where(known, np.sqrt(np.where(known, values, 1.0)), np.inf)
         matrix[chunk] = np.matmul(vectors.transpose(0, 2, 1), whitened) / lengths[..., np.newaxis]
         eigenvalues[chunk] = values
+
+    for_positions(factor, n_positions, 8 * rank * n_dimensions)
     return Factor(matrix, eigenvalues, ridge)

@@ -1,32 +1,9 @@
 """Exact streaming moments of patch embeddings."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Positions are worked on in chunks whose temporaries stay within the processor's cache.
-_CHUNK_BYTES = 4 * 2**20
-
-
-def position_chunks(n_positions: int, bytes_per_position: int) -> Iterator[slice]:
-    """Cut the grid positions into slices that need a few megabytes each.
-
-    Parameters
-    ----------
-    n_positions : int
-        Number of grid positions.
-    bytes_per_position : int
-        Size in bytes of the temporaries of one position.
-
-    Yields
-    ------
-    slice
-        The next positions.
-    """
-    step = max(1, _CHUNK_BYTES // max(1, bytes_per_position))
-    for start in range(0, n_positions, step):
-        yield slice(start, min(start + step, n_positions))
+from skpadim.gaussian._positions import for_positions
 
 
 class PatchMoments:
@@ -104,7 +81,8 @@ class PatchMoments:
             self._to_scatter()
         first = 1 if self.n_samples == 0 else 0
         rows = np.empty((len(X) - first, *X.shape[1:]), dtype=X.dtype) if keeps_root else None
-        for chunk in position_chunks(X.shape[1], 8 * X.shape[2] * (3 * len(X) + X.shape[2])):
+
+        def join(chunk: slice) -> None:
             increment, mean = self._increment(X[:, chunk], chunk)
             if rows is not None:
                 rows[:, chunk] = increment[first:]
@@ -112,6 +90,8 @@ class PatchMoments:
                 assert self.scatter is not None
                 self.scatter[chunk] += _gram(increment)
             self.mean[chunk] = mean
+
+        for_positions(join, X.shape[1], 8 * X.shape[2] * (3 * len(X) + X.shape[2]))
         if rows is not None:
             self.root = np.concatenate([self.root, rows])
         self.n_samples = n_after
@@ -147,14 +127,13 @@ class PatchMoments:
             self.root = np.concatenate([self.root, other.root, between[np.newaxis]])
         else:
             self._to_scatter()
-            assert self.scatter is not None
-            for chunk in position_chunks(len(self.mean), 8 * self.mean.shape[1] ** 2):
-                if other.root is not None:
-                    self.scatter[chunk] += _gram(other.root[:, chunk])
-                else:
-                    assert other.scatter is not None
-                    self.scatter[chunk] += other.scatter[chunk]
+
+            def join(chunk: slice) -> None:
+                assert self.scatter is not None
+                self.scatter[chunk] += other.scatter_of(chunk)
                 self.scatter[chunk] += _gram(between[np.newaxis, chunk])
+
+            for_positions(join, *self._scatter_size())
         self.mean = self.mean + difference * (m / (n + m))
         self.n_samples = n + m
         return self
@@ -270,10 +249,17 @@ class PatchMoments:
             return
         n_positions, n_dimensions = self.mean.shape
         scatter = np.zeros((n_positions, n_dimensions, n_dimensions))
+
+        def square(chunk: slice) -> None:
+            scatter[chunk] = self.scatter_of(chunk)
+
         if len(self.root):
-            for chunk in position_chunks(n_positions, 8 * n_dimensions**2):
-                scatter[chunk] = _gram(self.root[:, chunk])
+            for_positions(square, *self._scatter_size())
         self.scatter, self.root = scatter, None
+
+    def _scatter_size(self) -> tuple[int, int]:
+        """Tell the number of positions, and the bytes of one position's scatter."""
+        return len(self.mean), 8 * self.mean.shape[1] ** 2
 
     def _copy(self, other: "PatchMoments") -> "PatchMoments":
         self.n_samples = other.n_samples
@@ -294,11 +280,13 @@ class PatchMoments:
             if self.n_samples - 1 >= n_dimensions:
                 moments._to_scatter()
         else:
-            n_positions = len(mean)
-            moments.scatter = np.empty((n_positions, n_dimensions, n_dimensions))
-            assert self.scatter is not None
-            for chunk in position_chunks(n_positions, 8 * self.mean.shape[1] ** 2):
-                moments.scatter[chunk] = of_scatter(self.scatter[chunk])
+            scatter = np.empty((len(mean), n_dimensions, n_dimensions))
+
+            def transform(chunk: slice) -> None:
+                scatter[chunk] = of_scatter(self.scatter_of(chunk))
+
+            for_positions(transform, *self._scatter_size())
+            moments.scatter = scatter
         return moments
 
 

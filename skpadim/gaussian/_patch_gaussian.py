@@ -271,8 +271,8 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
             self._note_shape(moments)
         elif moments.mean.shape != (len(self.location_), self.n_features_in_):
             raise ValueError(
-                f"moments of shape {moments.mean.shape} (positions, dimensions) cannot join a model "
-                f"of shape {(len(self.location_), self.n_features_in_)}."
+                f"moments of shape {moments.mean.shape} (positions, dimensions) cannot join a "
+                f"model of shape {(len(self.location_), self.n_features_in_)}."
             )
         intake = self._select(self.n_features_in_) if first else self._intake_so_far()
         self._join(PatchMoments().merge(reduce_moments(moments, intake)), intake)

@@ -1,0 +1,523 @@
+"""The estimator: composes images, embedding, Gaussians and heatmaps."""
+
+from collections.abc import Iterator
+from copy import copy
+from itertools import chain
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skpadim._streams import EmbeddingStream, ImageStream, Stream
+from skpadim.embedding import PatchEmbedder
+from skpadim.gaussian import PatchGaussian, PatchMoments
+from skpadim.gaussian._reduction import PROJECTIONS, select_dimensions
+from skpadim.gaussian._threshold import check_calibrated, choose_offset
+from skpadim.gaussian._validation import validate_embeddings
+from skpadim.heatmaps import heatmap_scores, to_heatmaps
+from skpadim.images import ImageSequence
+
+# Embeddings of the first training images stay in memory for the second pass, up to this size; the
+# others are computed again. So a small set is embedded once, and memory does not grow with a large
+# one.
+_SPOOL_BYTES = 128 * 2**20
+
+# What may differ between two calls of partial_fit although it belongs to the embedder.
+_FREE_EMBEDDER_PARAMETERS = ("batch_size", "device", "verbose")
+
+
+class PaDiM(OutlierMixin, BaseEstimator):
+    """Detect and locate defects in images after seeing good ones only.
+
+    Each image is turned into embeddings of its patches by a pretrained network. Good images give
+    a Gaussian for each position of the patch grid; the Mahalanobis distances of a new image to
+    them, brought to image size and smoothed, are its heatmap, whose maximum is its score [1]_.
+
+    Everywhere below, *images* are a list of paths; a uint8 array of shape
+    (n_images, height, width, 3) or (n_images, height, width); a list of arrays or PIL images of any
+    sizes; float arrays in [0, 1]; uint16 arrays; or torch tensors of shape
+    (n_images, n_channels, height, width).
+
+    Parameters
+    ----------
+    embedder : str or PatchEmbedder, default="efficientnet_lite0"
+        Name of a backbone, or a :class:`~skpadim.PatchEmbedder` for everything else about the
+        embedding (its parameters are then reached as ``embedder__image_size`` and so on), or
+        "passthrough" when X already holds embeddings.
+    n_components : int, float or None, default=None
+        Dimensions left after the reduction: a number, a share of those there are, in (0, 1],
+        or None for all.
+    reduction : {"random", "orthogonal", "pca"} or array-like of int, default="random"
+        How dimensions are reduced, see :class:`~skpadim.PatchGaussian`. Dimensions that
+        are not selected are not computed to the end.
+    reg_covar : float, default=0.1
+        Strength of the ridge on each covariance.
+    reg_relative : bool, default=True
+        Whether `reg_covar` counts in variances of each dimension. The paper's ridge [1]_ is
+        ``reg_covar=0.01, reg_relative=False``.
+    smoothing : float, default=4.0
+        Standard deviation of the Gaussian filter on heatmaps, in pixels of the network's input
+        (in grid cells with "passthrough"); 0 for none.
+    interpolation : {"bilinear", "bicubic"}, default="bilinear"
+        From the patch grid to the image.
+    contamination : "auto" or float, default="auto"
+        With "auto" the threshold comes from `false_alarm_rate`. A share in (0, 0.5] of the training
+        images that are defective: that share of them falls below the threshold.
+    false_alarm_rate : float, default=0.05
+        Share of fresh good images that may be called defective. The threshold is the conformal
+        quantile of leave-one-out scores: each training image is scored by the model fitted
+        without it, in closed form.
+    memory : str or object with the joblib.Memory interface, default=None
+        Where to keep embeddings, so that a search over what comes after them embeds no image
+        twice. By default nothing is kept.
+    random_state : int, RandomState instance or None, default=None
+        Draws the reductions "random" and "orthogonal".
+    verbose : int, default=0
+        1 shows progress in images per second.
+
+    Attributes
+    ----------
+    embedder_ : PatchEmbedder or "passthrough"
+        The embedder in use.
+    gaussian_ : PatchGaussian
+        The Gaussians, of the selected dimensions.
+    components_ : ndarray or None
+        Indices of the dimensions kept, or the projection, or None if nothing is reduced.
+    offset_ : float
+        The threshold on scores: ``decision_function = score_samples - offset_``. It may be set.
+    calibration_scores_ : ndarray of shape (n_images,), float64
+        The scores that `offset_` was chosen from: leave-one-out scores of the training images, or
+        those given to `calibrate`.
+    n_samples_seen_ : int
+        Number of training images.
+    grid_shape_ : tuple of int (height, width)
+        Shape of the patch grid.
+    n_features_in_ : int
+        Number of dimensions of an embedding; only with "passthrough".
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only with "passthrough", where X is a data frame.
+
+    See Also
+    --------
+    skpadim.PatchEmbedder : Images to embeddings.
+    skpadim.PatchGaussian : Embeddings to distances.
+
+    References
+    ----------
+    .. [1] Defard, T., Setkov, A., Loesch, A., & Audigier, R. (2021). PaDiM: a patch distribution
+       modeling framework for anomaly detection and localization. ICPR workshops.
+       https://arxiv.org/abs/2011.08785
+
+    Examples
+    --------
+    >>> from skpadim import PaDiM
+    >>> from skpadim.datasets import make_inspection_images
+    >>> parts = make_inspection_images(n_good=32, n_defective=2, random_state=0)
+    >>> detector = PaDiM().fit(parts.images[:30])
+    >>> detector.predict(parts.images[30:])
+    array([ 1,  1, -1, -1])
+    >>> detector.predict_heatmap(parts.images[30:]).shape
+    (4, 224, 224)
+    """
+
+    _parameter_constraints: dict = {
+        "embedder": [str, PatchEmbedder],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="right"),
+            None,
+        ],
+        "reduction": [StrOptions({"random", *PROJECTIONS}), "array-like"],
+        "reg_covar": [Interval(Real, 0, None, closed="left")],
+        "reg_relative": ["boolean"],
+        "smoothing": [Interval(Real, 0, None, closed="left")],
+        "interpolation": [StrOptions({"bilinear", "bicubic"})],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
+        "memory": [str, HasMethods(["cache"]), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        embedder: str | PatchEmbedder = "efficientnet_lite0",
+        n_components: int | float | None = None,
+        reduction: Any = "random",
+        reg_covar: float = 0.1,
+        reg_relative: bool = True,
+        smoothing: float = 4.0,
+        interpolation: str = "bilinear",
+        contamination: float | str = "auto",
+        false_alarm_rate: float = 0.05,
+        memory: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.embedder = embedder
+        self.n_components = n_components
+        self.reduction = reduction
+        self.reg_covar = reg_covar
+        self.reg_relative = reg_relative
+        self.smoothing = smoothing
+        self.interpolation = interpolation
+        self.contamination = contamination
+        self.false_alarm_rate = false_alarm_rate
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None) -> "PaDiM":
+        """Learn from good images.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Good ones, at least two.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        PaDiM
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X is empty or of one image only, if an image cannot be read (its name and index are
+            told), or if the reduction asks for dimensions that the backbone does not have.
+        TypeError
+            If X is not images.
+        """
+        stream = self._start(X)
+        if len(stream) < 2:
+            raise ValueError(
+                "X has n_samples=1: one sample has no covariance. Give at least 2 good images, "
+                "and 1 / false_alarm_rate or more for the rate to hold."
+            )
+        moments = PatchMoments()
+        spool: list[NDArray] = []
+        for batch in stream.batches(progress="Learning"):
+            if (moments.n_samples + len(batch)) * batch[0].nbytes <= _SPOOL_BYTES:
+                spool.append(batch)
+            moments.update(batch)
+        gaussian = self._make_gaussian(stream).fit_moments(moments)
+        if self.contamination == "auto":
+            distances = gaussian.leave_one_out(moments).distances
+        else:
+            distances = gaussian.patch_distances
+        del moments
+        rest = stream.batches(start=sum(map(len, spool)), progress="Calibrating")
+        scores = [
+            heatmap_scores(self._to_heatmaps(distances(batch), stream))
+            for batch in chain(spool, rest)
+        ]
+        self._adopt(stream, gaussian)
+        self._set_offset(np.concatenate(scores), self.contamination)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: Any, y: Any = None) -> "PaDiM":
+        """Learn from more good images, exactly as if all had come at once.
+
+        The moments stay in the model, which makes it larger. There is no second look at the
+        images, hence no threshold: set it with :meth:`calibrate`.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Good ones.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        PaDiM
+            The estimator, fitted to all images so far.
+
+        Raises
+        ------
+        ValueError
+            If a parameter that the moments depend on has changed since the first images, or as
+            in `fit`.
+        """
+        first = not hasattr(self, "gaussian_")
+        if not first:
+            self._check_unchanged()
+        stream = self._start(X) if first else self._open(X)
+        gaussian = self._make_gaussian(stream) if first else copy(self.gaussian_)
+        moments = PatchMoments()
+        for batch in stream.batches(progress="Learning"):
+            moments.update(batch)
+        # The old model stays as it is until the new one is there.
+        self._adopt(stream, gaussian.partial_fit_moments(moments))
+        return self
+
+    def calibrate(self, X: Any, y: Any = None) -> "PaDiM":
+        """Set the threshold from good images that the model has not seen.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Good ones.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        PaDiM
+            The estimator, with an `offset_` that a fresh good image is below with a probability of
+            at most `false_alarm_rate`.
+        """
+        self._set_offset(self.score_samples(X), "auto")
+        return self
+
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
+        """Score images; larger is more normal.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Images to score.
+
+        Returns
+        -------
+        ndarray of shape (n_images,), float64
+            ``-predict_heatmap(X).max(axis=(1, 2))``.
+        """
+        batches = self._iter_heatmaps(self._open(X))
+        return np.concatenate([heatmap_scores(heatmaps) for heatmaps in batches])
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Score images relative to the threshold.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Images to score.
+
+        Returns
+        -------
+        ndarray of shape (n_images,), float64
+            ``score_samples(X) - offset_``; negative for defective images.
+        """
+        check_is_fitted(self, "gaussian_")
+        check_calibrated(self)
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """Tell good images from defective ones.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Images to judge.
+
+        Returns
+        -------
+        ndarray of shape (n_images,), int
+            +1 for good, -1 for defective.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def predict_heatmap(
+        self, X: Any, size: int | tuple[int, int] | str | None = None
+    ) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        """Show where images are anomalous.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Images to inspect.
+        size : int, tuple of int (height, width), "image" or None, default=None
+            Size of the heatmaps in pixels: None is that of the network's input, on which scores
+            and decisions are made; another size is interpolated from it; "image" is each image's
+            own. With a crop, None shows the crop and other sizes the whole image, where what
+            lies outside the crop is 0.
+
+        Returns
+        -------
+        ndarray of shape (n_images, height, width), float32, or list of n_images such arrays
+            Smoothed Mahalanobis distance, unitless; larger is more anomalous. A list of arrays
+            of shape (height, width) with ``size="image"``.
+
+        Raises
+        ------
+        ValueError
+            If `size` is none of these.
+        """
+        heatmaps = [resized for _, resized in self._iter_resized(X, size)]
+        return heatmaps if size == "image" else np.stack(heatmaps)
+
+    def predict_mask(
+        self, X: Any, size: int | tuple[int, int] | str | None = None
+    ) -> NDArray[np.bool_] | list[NDArray[np.bool_]]:
+        """Show the pixels that make images defective.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Images to inspect.
+        size : int, tuple of int (height, width), "image" or None, default=None
+            As in :meth:`predict_heatmap`.
+
+        Returns
+        -------
+        ndarray of shape (n_images, height, width), bool, or list of n_images such arrays
+            True where the heatmap exceeds the threshold ``-offset_``. At every size, an image has
+            such a pixel exactly if `predict` calls it defective.
+        """
+        check_is_fitted(self, "gaussian_")
+        check_calibrated(self)
+        masks = [self._mask(*maps) for maps in self._iter_resized(X, size)]
+        return masks if size == "image" else np.stack(masks)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-likelihood of a patch.
+
+        It compares values of `reg_covar`, but not backbones or numbers of dimensions.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Good images that were not used to fit.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            Mean over images and positions of the logarithm of the Gaussian density.
+        """
+        stream = self._open(X)
+        total = sum(
+            len(batch) * self.gaussian_.score(batch) for batch in stream.batches(progress="Scoring")
+        )
+        return total / len(stream)
+
+    def _start(self, X: Any) -> Stream:
+        """Open images to learn from."""
+        if isinstance(self.embedder, str) and self.embedder == "passthrough":
+            X = validate_embeddings(self, X, reset=True)
+            return EmbeddingStream(X, self.grid_shape_, self._select(X.shape[2]))
+        embedder = (
+            PatchEmbedder(self.embedder) if isinstance(self.embedder, str) else clone(self.embedder)
+        ).fit()
+        images = ImageSequence(X)
+        channels = self._select(embedder.output_shape[2])
+        return ImageStream(images, embedder, channels, self.memory, self.verbose)
+
+    def _open(self, X: Any) -> Stream:
+        """Open images as the fitted model sees them."""
+        check_is_fitted(self, "gaussian_")
+        channels = self.components_
+        if channels is not None and channels.ndim == 2:
+            channels = None
+        if isinstance(self.embedder_, str):
+            X = validate_embeddings(self, X, reset=False, dtype=self.gaussian_.location_.dtype)
+            return EmbeddingStream(X, self.grid_shape_, channels)
+        return ImageStream(ImageSequence(X), self.embedder_, channels, self.memory, self.verbose)
+
+    def _select(self, n_dimensions: int) -> NDArray[np.intp] | None:
+        return select_dimensions(n_dimensions, self.n_components, self.reduction, self.random_state)
+
+    def _make_gaussian(self, stream: Stream) -> PatchGaussian:
+        # A selection has been made by the stream already; a projection is the Gaussian's.
+        projects = isinstance(self.reduction, str) and self.reduction in PROJECTIONS
+        return PatchGaussian(
+            n_components=self.n_components if projects else None,
+            reduction=self.reduction if projects else "random",
+            reg_covar=self.reg_covar,
+            reg_relative=self.reg_relative,
+            random_state=self.random_state,
+        )
+
+    def _adopt(self, stream: Stream, gaussian: PatchGaussian) -> None:
+        """Become the model that was fitted; nothing of an earlier one stays."""
+        for name in ("offset_", "calibration_scores_"):
+            self.__dict__.pop(name, None)
+        if isinstance(stream, ImageStream):
+            self.embedder_: str | PatchEmbedder = stream.embedder
+            self.grid_shape_: tuple[int, ...] = stream.grid_shape
+            for name in ("n_features_in_", "feature_names_in_"):
+                self.__dict__.pop(name, None)
+        else:
+            self.embedder_ = "passthrough"
+        self.gaussian_ = gaussian
+        self.components_ = gaussian.components_ if stream.channels is None else stream.channels
+        self.n_samples_seen_ = gaussian.n_samples_seen_
+        self._stream_parameters = self._get_stream_parameters()
+
+    def _set_offset(self, scores: NDArray[np.float64], contamination: float | str) -> None:
+        self.offset_ = choose_offset(scores, contamination, self.false_alarm_rate)
+        self.calibration_scores_ = scores
+
+    def _get_stream_parameters(self) -> dict[str, Any]:
+        """Get the parameters that what was learnt depends on."""
+        names = ("embedder", "n_components", "reduction", "random_state")
+        parameters = {name: getattr(self, name) for name in names}
+        if isinstance(self.embedder, PatchEmbedder):
+            del parameters["embedder"]
+            for name, value in self.embedder.get_params(deep=False).items():
+                if name not in _FREE_EMBEDDER_PARAMETERS:
+                    parameters[f"embedder__{name}"] = value
+        return parameters
+
+    def _check_unchanged(self) -> None:
+        now = self._get_stream_parameters()
+        for name in sorted(self._stream_parameters.keys() | now.keys()):
+            before, after = self._stream_parameters.get(name), now.get(name)
+            if after is not before and not np.array_equal(np.asarray(after), np.asarray(before)):
+                raise ValueError(
+                    f"{name} was {before!r} when the first images were seen and is {after!r} now: "
+                    "what was learnt cannot be carried over. Set it back, or start again with fit."
+                )
+
+    def _iter_heatmaps(self, stream: Stream) -> Iterator[NDArray[np.float32]]:
+        for batch in stream.batches(progress="Scoring"):
+            yield self._to_heatmaps(self.gaussian_.patch_distances(batch), stream)
+
+    def _iter_resized(
+        self, X: Any, size: int | tuple[int, int] | str | None
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Yield each heatmap as decisions are made on it, and at the size wanted."""
+        stream = self._open(X)
+        sizes = iter(stream.target_sizes(size))
+        for heatmaps in self._iter_heatmaps(stream):
+            for heatmap in heatmaps:
+                target = next(sizes)
+                yield heatmap, heatmap if target is None else stream.resized(heatmap, target)
+
+    def _mask(
+        self, heatmap: NDArray[np.float32], resized: NDArray[np.float32]
+    ) -> NDArray[np.bool_]:
+        # In float64, as decision_function compares: float32 could turn a tie around.
+        threshold = np.float64(-self.offset_)
+        if not heatmap.max() > threshold:
+            return np.zeros(resized.shape, dtype=bool)
+        # Interpolation can miss a peak that just exceeds the threshold: its highest pixel stands.
+        return resized > min(threshold, np.nextafter(np.float64(resized.max()), -np.inf))
+
+    def _to_heatmaps(self, distances: NDArray, stream: Stream) -> NDArray[np.float32]:
+        return to_heatmaps(
+            distances.reshape(len(distances), *stream.grid_shape),
+            stream.heatmap_size,
+            smoothing=self.smoothing,
+            interpolation=self.interpolation,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        passthrough = isinstance(self.embedder, str) and self.embedder == "passthrough"
+        tags.input_tags.two_d_array = passthrough
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = not passthrough
+        tags.no_validation = not passthrough
+        return tags

@@ -1,0 +1,546 @@
+"""PaDiM: invariants, composition, thresholds, persistence, bad input."""
+
+import pickle
+import random
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skpadim._padim
+from skpadim import PaDiM, PatchEmbedder, PatchGaussian
+from skpadim.gaussian import PatchMoments
+from skpadim.heatmaps import heatmap_scores, to_heatmaps
+
+few_images = pytest.mark.filterwarnings("ignore:false_alarm_rate=:UserWarning")
+
+
+def small_embedder(**parameters):
+    return PatchEmbedder(image_size=64, **parameters)
+
+
+@pytest.fixture(scope="module")
+def good(parts):
+    return parts.images[:24]
+
+
+@pytest.fixture(scope="module")
+def new(parts):
+    return parts.images[24:]
+
+
+@pytest.fixture(scope="module")
+def detector(good):
+    return PaDiM(embedder=small_embedder()).fit(good)
+
+
+def make_embeddings(n, seed=0, grid=(5, 4), dimensions=6):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, *grid, dimensions)).astype(np.float32)
+
+
+@few_images
+@parametrize_with_checks(
+    [
+        PaDiM(embedder="passthrough"),
+        PaDiM(embedder="passthrough", contamination=0.1),
+        PaDiM(embedder="passthrough", n_components=0.5, random_state=0),
+        PaDiM(embedder="passthrough", n_components=0.5, reduction="pca"),
+    ]
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+# The invariants that tie scores, decisions, heatmaps and masks.
+
+
+@pytest.mark.parametrize("size", [None, 64, 50, (120, 75)])
+def test_scores_decisions_heatmaps_and_masks_agree(detector, new, size):
+    scores = detector.score_samples(new)
+    heatmaps = detector.predict_heatmap(new)
+    masks = detector.predict_mask(new, size=size)
+    assert heatmaps.dtype == np.float32
+    assert scores.dtype == np.float64
+    assert masks.dtype == bool
+    np.testing.assert_array_equal(scores, -heatmaps.max(axis=(1, 2)))
+    np.testing.assert_array_equal(detector.decision_function(new), scores - detector.offset_)
+    np.testing.assert_array_equal(detector.predict(new) == -1, masks.any(axis=(1, 2)))
+    assert {1, -1} == set(detector.predict(new))
+
+
+def test_a_mask_is_the_heatmap_above_the_threshold(detector, new):
+    expected = detector.predict_heatmap(new).astype(np.float64) > -detector.offset_
+    np.testing.assert_array_equal(detector.predict_mask(new), expected)
+
+
+@settings(max_examples=50)
+@given(
+    distances=arrays(np.float32, (3, 5, 4), elements=st.floats(0, 100, width=32)),
+    quantile=st.floats(0, 1),
+    size=st.none() | st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    smoothing=st.sampled_from([0.0, 0.7]),
+    nudge=st.sampled_from([0.0, 1e-12, -1e-12]),
+)
+def test_masks_agree_with_decisions_for_any_threshold_and_size(
+    distances, quantile, size, smoothing, nudge
+):
+    # One dimension with mean 0 and variance about 1: embeddings are distances, up to a factor.
+    train = np.array([-1, 1], np.float32)[:, None, None, None] * np.ones((1, 5, 4, 1), np.float32)
+    detector = PaDiM(embedder="passthrough", smoothing=smoothing)
+    detector.partial_fit(train)
+    X = distances[..., None]
+    detector.offset_ = float(np.quantile(detector.score_samples(X), quantile)) + nudge
+    masks = detector.predict_mask(X, size=size)
+    np.testing.assert_array_equal(detector.predict(X) == -1, masks.any(axis=(1, 2)))
+
+
+# What the estimator is made of.
+
+
+@pytest.mark.parametrize("reduction", [{}, {"n_components": 20}, {"reduction": [170, 3, 80]}])
+def test_it_composes_embedder_gaussian_and_heatmaps(good, new, reduction):
+    detector = PaDiM(embedder=small_embedder(), random_state=0, smoothing=2.0, **reduction)
+    heatmaps = detector.fit(good).predict_heatmap(new)
+    embedder = small_embedder()
+    gaussian = PatchGaussian(random_state=0, **reduction).fit(embedder.transform(good))
+    distances = gaussian.patch_distances(embedder.transform(new))
+    np.testing.assert_allclose(heatmaps, to_heatmaps(distances, (64, 64), smoothing=2.0), rtol=1e-3)
+    assert detector.grid_shape_ == (8, 8)
+    assert detector.n_samples_seen_ == len(good)
+    if reduction:
+        np.testing.assert_array_equal(detector.components_, gaussian.components_)
+    else:
+        assert detector.components_ is None
+
+
+@pytest.mark.parametrize("reduction", ["pca", "orthogonal"])
+def test_projections_are_learnt_from_all_dimensions(good, new, reduction):
+    parameters = {"n_components": 10, "reduction": reduction, "random_state": 0}
+    scores = PaDiM(embedder=small_embedder(), **parameters).fit(good).score_samples(new)
+    embedder = small_embedder()
+    gaussian = PatchGaussian(**parameters).fit(embedder.transform(good))
+    distances = gaussian.patch_distances(embedder.transform(new))
+    np.testing.assert_allclose(scores, heatmap_scores(to_heatmaps(distances, (64, 64))), rtol=1e-3)
+
+
+def test_embeddings_pass_through():
+    X = make_embeddings(30)
+    detector = PaDiM(embedder="passthrough", smoothing=0).fit(X)
+    distances = PatchGaussian().fit(X).patch_distances(X)
+    np.testing.assert_allclose(detector.predict_heatmap(X), distances, rtol=1e-5)
+    assert detector.predict_heatmap(X, size=(10, 8)).shape == (30, 10, 8)
+    with pytest.raises(ValueError, match="size='image' needs images"):
+        detector.predict_heatmap(X, size="image")
+
+
+def test_bicubic_maps_differ_from_bilinear_ones_and_are_those_of_heatmaps(good, new):
+    detector = PaDiM(embedder=small_embedder(), interpolation="bicubic", smoothing=0).fit(good)
+    distances = detector.gaussian_.patch_distances(
+        small_embedder().transform(new).reshape(len(new), -1, 176)
+    ).reshape(-1, 8, 8)
+    expected = to_heatmaps(distances, (64, 64), smoothing=0, interpolation="bicubic")
+    np.testing.assert_allclose(detector.predict_heatmap(new), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_default_embedder_is_named_by_a_string(good, new):
+    named = PaDiM(embedder="efficientnet_lite0", n_components=10, random_state=0).fit(good)
+    built = PaDiM(embedder=PatchEmbedder(), n_components=10, random_state=0).fit(good)
+    np.testing.assert_array_equal(named.score_samples(new), built.score_samples(new))
+    assert named.predict_heatmap(new[:1]).shape == (1, 224, 224)
+
+
+# Thresholds.
+
+
+def test_the_threshold_comes_from_leave_one_out_heatmaps():
+    X = make_embeddings(25)
+    detector = PaDiM(embedder="passthrough", smoothing=0.8, false_alarm_rate=0.1).fit(X)
+    patches = X.reshape(25, -1, 6)
+    moments = PatchMoments().update(patches)
+    distances = PatchGaussian().fit_moments(moments).leave_one_out(moments).distances(patches)
+    heatmaps = to_heatmaps(distances.reshape(25, 5, 4), (5, 4), smoothing=0.8)
+    np.testing.assert_allclose(detector.calibration_scores_, heatmap_scores(heatmaps), rtol=1e-5)
+    assert detector.offset_ == np.sort(detector.calibration_scores_)[1]
+
+
+def test_calibration_takes_the_scores_of_fresh_images(detector, parts):
+    calibrated = clone(detector).fit(parts.images[:20])
+    fresh = parts.images[10:30]
+    calibrated.calibrate(fresh)
+    assert calibrated.offset_ == np.min(calibrated.score_samples(fresh))
+
+
+def test_contamination_is_a_share_of_the_training_images(good):
+    detector = PaDiM(embedder=small_embedder(), contamination=0.25).fit(good)
+    assert np.sum(detector.predict(good) == -1) == 6
+    np.testing.assert_array_equal(detector.calibration_scores_, detector.score_samples(good))
+    np.testing.assert_array_equal(clone(detector).fit_predict(good), detector.predict(good))
+
+
+def test_too_few_images_for_the_rate_warn(good):
+    with pytest.warns(UserWarning, match="cannot be promised from 5 good samples"):
+        PaDiM(embedder=small_embedder()).fit(good[:5])
+
+
+def test_score_is_the_log_likelihood_of_patches(detector, new):
+    embeddings = small_embedder().transform(new).reshape(len(new), -1, 176)
+    assert detector.score(new) == pytest.approx(detector.gaussian_.score(embeddings), rel=1e-4)
+
+
+# Streams.
+
+
+@few_images
+@pytest.mark.parametrize(
+    "reduction",
+    [
+        {},
+        {"n_components": 12, "random_state": 0},
+        {"n_components": 4, "reduction": "pca"},
+    ],
+)
+def test_partial_fit_equals_fit(good, new, reduction):
+    whole = PaDiM(embedder=small_embedder(), **reduction).fit(good)
+    parts = PaDiM(embedder=small_embedder(), **reduction)
+    for start in range(0, len(good), 9):
+        parts.partial_fit(good[start : start + 9])
+    np.testing.assert_allclose(parts.score_samples(new), whole.score_samples(new), rtol=1e-3)
+    with pytest.raises(NotFittedError, match="call calibrate"):
+        parts.predict(new)
+    assert parts.calibrate(good).predict(new).shape == (len(new),)
+    assert parts.n_samples_seen_ == len(good)
+
+
+@few_images
+def test_learning_goes_on_after_fit(good, new):
+    resumed = PaDiM(embedder=small_embedder()).fit(good[:10]).partial_fit(good[10:])
+    whole = PaDiM(embedder=small_embedder()).fit(good)
+    np.testing.assert_allclose(resumed.score_samples(new), whole.score_samples(new), rtol=1e-3)
+    assert not hasattr(resumed, "offset_")
+
+
+@few_images
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"embedder__image_size": 96},
+        {"embedder__backbone": "resnet18"},
+        {"embedder": "passthrough"},
+        {"n_components": 5},
+        {"random_state": 1},
+    ],
+)
+def test_learning_does_not_go_on_after_a_change(good, change):
+    detector = PaDiM(embedder=small_embedder(), n_components=9, random_state=0)
+    detector.partial_fit(good[:3])
+    detector.set_params(**change)
+    with pytest.raises(ValueError, match=r"was .* when the first images were seen"):
+        detector.partial_fit(good[3:])
+
+
+@few_images
+def test_learning_goes_on_with_another_batch_size(good):
+    detector = PaDiM(embedder=small_embedder()).partial_fit(good[:3])
+    detector.set_params(embedder__batch_size=2).partial_fit(good[3:6])
+    assert detector.n_samples_seen_ == 6
+
+
+@pytest.mark.parametrize("spool_bytes", [0, 200_000])
+def test_what_does_not_stay_in_memory_is_embedded_again(
+    good, new, detector, monkeypatch, spool_bytes
+):
+    monkeypatch.setattr(skpadim._padim, "_SPOOL_BYTES", spool_bytes)
+    again = PaDiM(embedder=small_embedder(batch_size=3)).fit(good)
+    np.testing.assert_allclose(again.calibration_scores_, detector.calibration_scores_, rtol=1e-4)
+
+
+@few_images
+def test_memory_embeds_no_image_twice(good, new, tmp_path, monkeypatch):
+    embedded = []
+    original = PatchEmbedder.iter_embed
+
+    def counting(self, images, channels=None):
+        embedded.append(len(images))
+        return original(self, images, channels)
+
+    monkeypatch.setattr(PatchEmbedder, "iter_embed", counting)
+    paths = []
+    for i, image in enumerate(good[:8]):
+        paths.append(tmp_path / f"{i}.png")
+        Image.fromarray(image).save(paths[-1])
+    memory = joblib.Memory(tmp_path / "cache", verbose=0)
+    scores = []
+    for n_components in (5, 20, None):
+        detector = PaDiM(
+            embedder=small_embedder(batch_size=4), memory=memory, n_components=n_components
+        ).set_params(random_state=0)
+        scores.append(detector.fit(paths).score_samples(paths))
+    assert embedded == [4, 4]
+    plain = PaDiM(embedder=small_embedder(batch_size=4)).fit(paths)
+    np.testing.assert_allclose(scores[-1], plain.score_samples(paths), rtol=1e-4)
+    # A file that has changed is not the same image.
+    embedded.clear()
+    Image.fromarray(new[-1]).save(paths[0])
+    detector.score_samples(paths)
+    assert embedded == [4]
+
+
+def test_progress_is_shown_in_images_when_asked(good, capfd):
+    PaDiM(embedder=small_embedder(), verbose=1).fit(good).predict(good[:2])
+    shown = capfd.readouterr().err
+    assert "Learning" in shown
+    assert "24/24" in shown
+    assert "images/s" in shown
+    assert "Scoring" in shown
+    PaDiM(embedder=small_embedder()).fit(good)
+    assert capfd.readouterr().err == ""
+
+
+def test_an_interrupted_fit_leaves_the_old_model(good, new, monkeypatch):
+    detector = PaDiM(embedder=small_embedder()).fit(good)
+    before = detector.decision_function(new)
+
+    def interrupted(self, moments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PatchGaussian, "fit_moments", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(good[:20])
+    np.testing.assert_array_equal(detector.decision_function(new), before)
+
+
+# Sizes.
+
+
+def test_heatmaps_come_at_each_images_own_size(detector, new):
+    images = [new[0], new[1][:80], new[2][:, :50]]
+    heatmaps = detector.predict_heatmap(images, size="image")
+    masks = detector.predict_mask(images, size="image")
+    assert [heatmap.shape for heatmap in heatmaps] == [(96, 96), (80, 96), (96, 50)]
+    assert [mask.shape for mask in masks] == [(96, 96), (80, 96), (96, 50)]
+    assert all(heatmap.dtype == np.float32 for heatmap in heatmaps)
+    assert [mask.any() for mask in masks] == list(detector.predict(images) == -1)
+
+
+def test_other_sizes_are_interpolated(detector, new):
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(detector.predict_heatmap(new))[:, None], size=(90, 130), mode="bilinear"
+    )[:, 0]
+    heatmaps = detector.predict_heatmap(new, size=(90, 130))
+    np.testing.assert_allclose(heatmaps, expected, rtol=1e-4)
+    np.testing.assert_array_equal(
+        detector.predict_heatmap(new, size=33), detector.predict_heatmap(new, size=(33, 33))
+    )
+
+
+@pytest.mark.parametrize("size", [0, (5, -1), "original", (3, 4, 5), 2.5])
+def test_impossible_sizes_are_refused(detector, new, size):
+    with pytest.raises(ValueError, match="size must be"):
+        detector.predict_heatmap(new, size=size)
+
+
+def test_outside_the_crop_nothing_is_anomalous(good, new):
+    embedder = PatchEmbedder(image_size=(96, 80), crop_size=(64, 48))
+    detector = PaDiM(embedder=embedder).fit(good)
+    crop = detector.predict_heatmap(new)
+    assert crop.shape == (len(new), 64, 48)
+    whole = detector.predict_heatmap(new, size=(96, 80))
+    np.testing.assert_array_equal(whole[:, 16:80, 16:64], crop)
+    whole[:, 16:80, 16:64] = 0
+    assert not whole.any()
+
+
+# Parameters and persistence.
+
+
+def test_nested_parameters_are_reached_by_name():
+    detector = PaDiM(embedder=PatchEmbedder()).set_params(embedder__image_size=96, n_components=7)
+    assert detector.embedder.image_size == 96
+    assert clone(detector).get_params()["embedder__image_size"] == 96
+
+
+def test_fit_changes_no_parameter_and_uses_no_changed_one(good, new):
+    detector = PaDiM(embedder=small_embedder())
+    parameters = {name: repr(value) for name, value in detector.get_params().items()}
+    scores = detector.fit(good).score_samples(new)
+    assert {name: repr(value) for name, value in detector.get_params().items()} == parameters
+    detector.set_params(embedder__image_size=96)
+    np.testing.assert_array_equal(detector.score_samples(new), scores)
+
+
+@pytest.mark.parametrize("how", ["pickle", "joblib", "clone and fit"])
+def test_copies_give_equal_decisions(detector, good, new, how, tmp_path):
+    if how == "pickle":
+        copied = pickle.loads(pickle.dumps(detector))
+    elif how == "joblib":
+        joblib.dump(detector, tmp_path / "model.joblib")
+        copied = joblib.load(tmp_path / "model.joblib")
+    else:
+        copied = clone(detector).fit(good)
+    np.testing.assert_array_equal(copied.decision_function(new), detector.decision_function(new))
+    np.testing.assert_array_equal(copied.predict_heatmap(new), detector.predict_heatmap(new))
+
+
+def test_a_fitted_model_holds_no_torch_object(detector, new):
+    detector.predict(new)
+
+    def walk(value):
+        assert "torch" not in type(value).__module__, value
+        for inner in vars(value).values() if hasattr(value, "__dict__") else ():
+            walk(inner)
+        if isinstance(value, list | tuple):
+            for inner in value:
+                walk(inner)
+        if isinstance(value, dict):
+            for inner in value.values():
+                walk(inner)
+
+    walk(detector)
+    assert b"torch" not in pickle.dumps(detector)
+
+
+def test_fitting_again_starts_afresh(good, new):
+    detector = PaDiM(embedder="passthrough").fit(make_embeddings(20))
+    detector.set_params(embedder=small_embedder()).fit(good)
+    assert not hasattr(detector, "n_features_in_")
+    fresh = PaDiM(embedder=small_embedder()).fit(good)
+    np.testing.assert_array_equal(detector.score_samples(new), fresh.score_samples(new))
+
+
+def test_global_state_is_left_alone(good):
+    states = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()  # noqa: NPY002
+    threads = torch.get_num_threads()
+    PaDiM(embedder=small_embedder(weights=None), n_components=9).fit(good).predict(good)
+    np.testing.assert_array_equal(np.random.get_state()[1], states[0])  # noqa: NPY002
+    assert random.getstate() == states[1]
+    assert torch.equal(torch.get_rng_state(), states[2])
+    assert torch.get_num_threads() == threads
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, skpadim; assert not {'torch', 'matplotlib', 'timm'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Images.
+
+
+def test_paths_arrays_and_lists_give_the_same_scores(detector, new, tmp_path):
+    paths = []
+    for i, image in enumerate(new):
+        paths.append(str(tmp_path / f"{i}.png"))
+        Image.fromarray(image).save(paths[-1])
+    expected = detector.score_samples(new)
+    tensor = torch.from_numpy(new).movedim(-1, 1)
+    for X in (paths, np.array(paths), list(new), [Image.fromarray(i) for i in new], tensor):
+        np.testing.assert_array_equal(detector.score_samples(X), expected)
+    np.testing.assert_array_equal(detector.score_samples(new / 255), expected)
+
+
+def test_the_order_and_company_of_images_do_not_matter(detector, new):
+    scores = detector.score_samples(new)
+    np.testing.assert_allclose(detector.score_samples(new[::-1])[::-1], scores, rtol=1e-4)
+    one_by_one = np.concatenate([detector.score_samples(new[[i]]) for i in range(len(new))])
+    np.testing.assert_allclose(one_by_one, scores, rtol=1e-4)
+
+
+@few_images
+@pytest.mark.parametrize("parameters", [{}, {"reg_covar": 0.01, "reg_relative": False}])
+def test_identical_images_fit_and_score_finitely(good, parameters):
+    same = np.repeat(good[:1], 6, axis=0)
+    detector = PaDiM(embedder=small_embedder(), **parameters).fit(same)
+    assert np.all(np.isfinite(detector.score_samples(good)))
+    assert np.all(detector.predict(same) == 1)
+    black = np.zeros((5, 64, 64, 3), np.uint8)
+    detector = PaDiM(embedder=small_embedder(), **parameters).fit(black)
+    assert np.all(np.isfinite(detector.score_samples(good)))
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        ([], ValueError, "empty"),
+        (np.zeros((1, 64, 64, 3), np.uint8), ValueError, "one sample has no covariance"),
+        (["missing.png", "gone.png"], ValueError, r"X\[0\].*missing\.png"),
+        ("folder", ValueError, r"\[X\]"),
+        (np.zeros((4, 64, 64, 5), np.uint8), ValueError, "shape"),
+        (np.zeros((4, 64, 64, 3), np.int64), TypeError, "int64"),
+        (np.full((4, 64, 64, 3), np.nan), ValueError, r"X\[0\].*NaN"),
+        (None, TypeError, "NoneType"),
+    ],
+)
+def test_bad_images_are_refused_before_any_work(X, error, message, monkeypatch):
+    monkeypatch.setattr(PatchMoments, "update", None)  # any work would fail otherwise
+    with pytest.raises(error, match=message):
+        PaDiM(embedder=small_embedder()).fit(X)
+
+
+def test_a_truncated_file_is_named(good, detector, tmp_path):
+    paths = [tmp_path / "whole.png", tmp_path / "cut.png"]
+    for path in paths:
+        Image.fromarray(good[0]).save(path)
+    paths[1].write_bytes(paths[1].read_bytes()[:-2000])
+    with pytest.raises(ValueError, match=r"X\[1\].*cut\.png"):
+        detector.predict(paths)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"embedder": "resnet81"}, ValueError, "resnet18"),
+        ({"embedder": 3}, ValueError, "embedder"),
+        ({"embedder": PatchEmbedder(layers=["blocks.99"])}, ValueError, "blocks.99"),
+        ({"embedder": PatchEmbedder(device="tpu")}, ValueError, "tpu"),
+        ({"n_components": 177}, ValueError, "n_components=177 is larger"),
+        ({"reduction": "ica"}, ValueError, "reduction"),
+        ({"reduction": [176]}, ValueError, "index 176"),
+        ({"smoothing": -1}, ValueError, "smoothing"),
+        ({"interpolation": "lanczos"}, ValueError, "interpolation"),
+        ({"false_alarm_rate": 1}, ValueError, "false_alarm_rate"),
+        ({"contamination": 0.7}, ValueError, "contamination"),
+        ({"memory": 3}, ValueError, "memory"),
+    ],
+)
+def test_impossible_parameters_are_refused_by_name(good, parameters, error, message, monkeypatch):
+    monkeypatch.setattr(PatchMoments, "update", None)
+    with pytest.raises(error, match=message):
+        PaDiM(**parameters).fit(good)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "predict",
+        "score_samples",
+        "decision_function",
+        "predict_heatmap",
+        "predict_mask",
+        "score",
+        "calibrate",
+    ],
+)
+def test_an_unfitted_detector_says_so(new, method):
+    with pytest.raises(NotFittedError, match="PaDiM"):
+        getattr(PaDiM(), method)(new)
+
+
+def test_embeddings_of_another_grid_or_dimension_are_refused():
+    detector = PaDiM(embedder="passthrough").fit(make_embeddings(20))
+    with pytest.raises(ValueError, match=r"grid of shape \(4, 5\)"):
+        detector.predict(make_embeddings(2, grid=(4, 5)))
+    with pytest.raises(ValueError, match="X has 7 features, but PaDiM is expecting 6"):
+        detector.predict(make_embeddings(2, dimensions=7))
