@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 # A processor is more than twice as fast on few images at a time, whose activations stay in its
 # cache and the allocator's reach: 4 images of 224 x 224, measured.
 _CPU_PIXELS = 4 * 224 * 224
+
+# The network of each estimator, and the parameters that it was built from. It lives as long as the
+# estimator but is no part of it: copies, pickles and hashes are of the parameters alone.
+_EXTRACTORS: "WeakKeyDictionary[PatchEmbedder, tuple[tuple, MapExtractor]]" = WeakKeyDictionary()
 
 
 class PatchEmbedder(TransformerMixin, BaseEstimator):
@@ -304,17 +309,12 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
         """Return the network for the present parameters, built if need be."""
         layers = None if self.layers is None else tuple(map(str, self.layers))
         key = (self.backbone, layers, self.weights, self.device, self.random_state)
-        kept = getattr(self, "_kept", None)
+        kept = _EXTRACTORS.get(self)
         if kept is None or kept[0] != key:
             device = resolve_device(self.device)
             backbone = build_backbone(self.backbone, layers, self.weights, self.random_state)
-            self._kept = kept = (key, MapExtractor(backbone, device))
+            _EXTRACTORS[self] = kept = (key, MapExtractor(backbone, device))
         return kept[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__().copy()
-        state.pop("_kept", None)
-        return state
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
