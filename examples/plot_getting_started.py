@@ -56,27 +56,28 @@ for number, (decision, margin, defect) in enumerate(zip(decisions, margins, trut
 # Look
 # ----
 #
-# A heatmap shows where a part is unusual. One colour scale serves all parts and ends at the
-# threshold on one side: whatever is not transparent here is what makes a part defective. The
-# white line is the true defect.
+# A heatmap shows where a part is unusual, a mask which of its pixels make the part defective. One
+# colour scale serves all parts, and begins at the threshold. The cyan line is the mask, the dashed
+# line the true defect.
 
 heatmaps = detector.predict_heatmap(new, size="image")
+found = detector.predict_mask(new, size="image")
 fig, axes = plt.subplots(3, 4, figsize=(9, 7.4), layout="constrained")
-for ax, image, heatmap, mask, decision, defect in zip(
-    axes.flat, new, heatmaps, masks, decisions, truth, strict=True
-):
-    ax.imshow(image)
+for number, ax in enumerate(axes.flat):
+    ax.imshow(new[number])
     shown = ax.imshow(
-        heatmap,
+        heatmaps[number],
         cmap="plasma",
         vmin=-detector.offset_,
         vmax=max(heatmap.max() for heatmap in heatmaps),
-        alpha=0.6 * (heatmap > -detector.offset_),
+        alpha=0.6 * found[number],
     )
-    if mask.any():
-        ax.contour(mask, levels=[0.5], colors="white", linewidths=0.8)
-    verdict = "good" if decision == 1 else "defective"
-    ax.set_title(f"{verdict} (is: {defect.replace('_', ' ')})", fontsize=9)
+    if found[number].any():
+        ax.contour(found[number], levels=[0.5], colors="cyan", linewidths=1)
+    if masks[number].any():
+        ax.contour(masks[number], levels=[0.5], colors="white", linewidths=1, linestyles="dashed")
+    verdict = "good" if decisions[number] == 1 else "defective"
+    ax.set_title(f"{verdict} (is: {truth[number].replace('_', ' ')})", fontsize=9)
     ax.axis("off")
 fig.colorbar(shown, ax=axes, label="distance from good parts, from the threshold up", shrink=0.6)
 fig.savefig("getting_started.png", dpi=120)

@@ -1,6 +1,6 @@
 """The estimator: composes images, embedding, Gaussians and heatmaps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from itertools import chain
 from numbers import Integral, Real
@@ -17,7 +17,13 @@ from skpadim.embedding import PatchEmbedder
 from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._reduction import PROJECTIONS, select_dimensions
 from skpadim.gaussian._threshold import check_calibrated, choose_offset
-from skpadim.gaussian._validation import validate_embeddings
+from skpadim.gaussian._validation import (
+    check_unchanged,
+    only_good,
+    snapshot,
+    unfitted_copy,
+    validate_embeddings,
+)
 from skpadim.heatmaps import heatmap_scores, to_heatmaps
 from skpadim.images import ImageSequence
 
@@ -26,7 +32,8 @@ from skpadim.images import ImageSequence
 # one.
 _SPOOL_BYTES = 128 * 2**20
 
-# What may differ between two calls of partial_fit although it belongs to the embedder.
+# Parameters of the embedder that decide how it works but not what comes out: they may change after
+# fit, and hold at once.
 _FREE_EMBEDDER_PARAMETERS = ("batch_size", "device", "verbose")
 
 
@@ -61,7 +68,8 @@ class PaDiM(OutlierMixin, BaseEstimator):
         ``reg_covar=0.01, reg_relative=False``.
     smoothing : float, default=4.0
         Standard deviation of the Gaussian filter on heatmaps, in pixels of the network's input
-        (in grid cells with "passthrough"); 0 for none.
+        (in grid cells with "passthrough"); 0 for none. Like `interpolation`, it may be changed
+        after `fit`, but the threshold then needs :meth:`calibrate`.
     interpolation : {"bilinear", "bicubic"}, default="bilinear"
         From the patch grid to the image.
     contamination : "auto" or float, default="auto"
@@ -95,7 +103,7 @@ class PaDiM(OutlierMixin, BaseEstimator):
     n_samples_seen_ : int
         Number of training images.
     grid_shape_ : tuple of int (height, width)
-        Shape of the patch grid.
+        Shape of the patch grid; with "passthrough" that of X between its first and last axis.
     n_features_in_ : int
         Number of dimensions of an embedding; only with "passthrough".
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -143,6 +151,8 @@ class PaDiM(OutlierMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    _private_state = ("_stream_parameters",)
+
     def __init__(
         self,
         *,
@@ -180,8 +190,9 @@ class PaDiM(OutlierMixin, BaseEstimator):
         ----------
         X : images, or embeddings with "passthrough"
             Good ones, at least two.
-        y : None
-            Ignored.
+        y : array-like of shape (n_images,), int, or None
+            Labels: images that are labelled -1, for defective, are left out. Labels other than +1
+            and -1 are ignored, with a warning.
 
         Returns
         -------
@@ -196,11 +207,12 @@ class PaDiM(OutlierMixin, BaseEstimator):
         TypeError
             If X is not images.
         """
-        stream = self._start(X)
+        model = unfitted_copy(self)
+        stream = model._start(X, y)
         if len(stream) < 2:
             raise ValueError(
-                "X has n_samples=1: one sample has no covariance. Give at least 2 good images, "
-                "and 1 / false_alarm_rate or more for the rate to hold."
+                "X has n_samples=1 good sample: one sample has no covariance. Give at least 2 good "
+                "images, and 1 / false_alarm_rate - 1 or more for the rate to hold."
             )
         moments = PatchMoments()
         spool: list[NDArray] = []
@@ -208,7 +220,7 @@ class PaDiM(OutlierMixin, BaseEstimator):
             if (moments.n_samples + len(batch)) * batch[0].nbytes <= _SPOOL_BYTES:
                 spool.append(batch)
             moments.update(batch)
-        gaussian = self._make_gaussian(stream).fit_moments(moments)
+        gaussian = model._make_gaussian().fit_moments(moments)
         if self.contamination == "auto":
             distances = gaussian.leave_one_out(moments).distances
         else:
@@ -216,12 +228,12 @@ class PaDiM(OutlierMixin, BaseEstimator):
         del moments
         rest = stream.batches(start=sum(map(len, spool)), progress="Calibrating")
         scores = [
-            heatmap_scores(self._to_heatmaps(distances(batch), stream))
+            heatmap_scores(model._to_heatmaps(distances(batch), stream))
             for batch in chain(spool, rest)
         ]
-        self._adopt(stream, gaussian)
-        self._set_offset(np.concatenate(scores), self.contamination)
-        return self
+        model._adopt(stream, gaussian)
+        model._set_offset(np.concatenate(scores), self.contamination)
+        return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any = None) -> "PaDiM":
@@ -234,8 +246,9 @@ class PaDiM(OutlierMixin, BaseEstimator):
         ----------
         X : images, or embeddings with "passthrough"
             Good ones.
-        y : None
-            Ignored.
+        y : array-like of shape (n_images,), int, or None
+            Labels: images that are labelled -1, for defective, are left out. Labels other than +1
+            and -1 are ignored, with a warning.
 
         Returns
         -------
@@ -248,17 +261,21 @@ class PaDiM(OutlierMixin, BaseEstimator):
             If a parameter that the moments depend on has changed since the first images, or as
             in `fit`.
         """
-        first = not hasattr(self, "gaussian_")
-        if not first:
-            self._check_unchanged()
-        stream = self._start(X) if first else self._open(X)
-        gaussian = self._make_gaussian(stream) if first else copy(self.gaussian_)
+        self._validate_params()
+        if hasattr(self, "gaussian_"):
+            check_unchanged(self._stream_parameters, self._get_stream_parameters())
+            model, stream = copy(self), self._open(X, y)
+            gaussian = copy(self.gaussian_).set_params(
+                reg_covar=self.reg_covar, reg_relative=self.reg_relative
+            )
+        else:
+            model = unfitted_copy(self)
+            stream, gaussian = model._start(X, y), model._make_gaussian()
         moments = PatchMoments()
         for batch in stream.batches(progress="Learning"):
             moments.update(batch)
-        # The old model stays as it is until the new one is there.
-        self._adopt(stream, gaussian.partial_fit_moments(moments))
-        return self
+        model._adopt(stream, gaussian.partial_fit_moments(moments))
+        return self._become(model)
 
     def calibrate(self, X: Any, y: Any = None) -> "PaDiM":
         """Set the threshold from good images that the model has not seen.
@@ -267,8 +284,9 @@ class PaDiM(OutlierMixin, BaseEstimator):
         ----------
         X : images, or embeddings with "passthrough"
             Good ones.
-        y : None
-            Ignored.
+        y : array-like of shape (n_images,), int, or None
+            Labels: images that are labelled -1, for defective, are left out. Labels other than +1
+            and -1 are ignored, with a warning.
 
         Returns
         -------
@@ -276,7 +294,8 @@ class PaDiM(OutlierMixin, BaseEstimator):
             The estimator, with an `offset_` that a fresh good image is below with a probability of
             at most `false_alarm_rate`.
         """
-        self._set_offset(self.score_samples(X), "auto")
+        self._validate_params()
+        self._set_offset(only_good(self.score_samples(X), y), "auto")
         return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
@@ -353,8 +372,7 @@ class PaDiM(OutlierMixin, BaseEstimator):
         ValueError
             If `size` is none of these.
         """
-        heatmaps = [resized for _, resized in self._iter_resized(X, size)]
-        return heatmaps if size == "image" else np.stack(heatmaps)
+        return self._collect(X, size, lambda heatmap, resized: resized, np.float32)
 
     def predict_mask(
         self, X: Any, size: int | tuple[int, int] | str | None = None
@@ -376,8 +394,7 @@ class PaDiM(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self, "gaussian_")
         check_calibrated(self)
-        masks = [self._mask(*maps) for maps in self._iter_resized(X, size)]
-        return masks if size == "image" else np.stack(masks)
+        return self._collect(X, size, self._mask, np.bool_)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log-likelihood of a patch.
@@ -402,34 +419,39 @@ class PaDiM(OutlierMixin, BaseEstimator):
         )
         return total / len(stream)
 
-    def _start(self, X: Any) -> Stream:
-        """Open images to learn from."""
+    def _start(self, X: Any, y: Any) -> Stream:
+        """Open good images, to begin to learn from."""
         if isinstance(self.embedder, str) and self.embedder == "passthrough":
-            X = validate_embeddings(self, X, reset=True)
+            X = only_good(validate_embeddings(self, X, reset=True), y)
             return EmbeddingStream(X, self.grid_shape_, self._select(X.shape[2]))
         embedder = (
             PatchEmbedder(self.embedder) if isinstance(self.embedder, str) else clone(self.embedder)
         ).fit()
-        images = ImageSequence(X)
+        images = only_good(ImageSequence(X), y)
         channels = self._select(embedder.output_shape[2])
         return ImageStream(images, embedder, channels, self.memory, self.verbose)
 
-    def _open(self, X: Any) -> Stream:
-        """Open images as the fitted model sees them."""
+    def _open(self, X: Any, y: Any = None) -> Stream:
+        """Open images, or the good ones where there are labels, as the fitted model sees them."""
         check_is_fitted(self, "gaussian_")
         channels = self.components_
         if channels is not None and channels.ndim == 2:
             channels = None
         if isinstance(self.embedder_, str):
             X = validate_embeddings(self, X, reset=False, dtype=self.gaussian_.location_.dtype)
-            return EmbeddingStream(X, self.grid_shape_, channels)
-        return ImageStream(ImageSequence(X), self.embedder_, channels, self.memory, self.verbose)
+            return EmbeddingStream(only_good(X, y), self.grid_shape_, channels)
+        if isinstance(self.embedder, PatchEmbedder):
+            # A model may well be used on another device than it was fitted on.
+            free = {name: getattr(self.embedder, name) for name in _FREE_EMBEDDER_PARAMETERS}
+            self.embedder_.set_params(**free)
+        images = only_good(ImageSequence(X), y)
+        return ImageStream(images, self.embedder_, channels, self.memory, self.verbose)
 
     def _select(self, n_dimensions: int) -> NDArray[np.intp] | None:
         return select_dimensions(n_dimensions, self.n_components, self.reduction, self.random_state)
 
-    def _make_gaussian(self, stream: Stream) -> PatchGaussian:
-        # A selection has been made by the stream already; a projection is the Gaussian's.
+    def _make_gaussian(self) -> PatchGaussian:
+        # A selection is made by the stream; only a projection is the Gaussian's.
         projects = isinstance(self.reduction, str) and self.reduction in PROJECTIONS
         return PatchGaussian(
             n_components=self.n_components if projects else None,
@@ -439,21 +461,22 @@ class PaDiM(OutlierMixin, BaseEstimator):
             random_state=self.random_state,
         )
 
+    def _become(self, model: "PaDiM") -> "PaDiM":
+        # At once, and only now that nothing can fail: errors and Ctrl-C leave the old model.
+        self.__dict__ = model.__dict__
+        return self
+
     def _adopt(self, stream: Stream, gaussian: PatchGaussian) -> None:
-        """Become the model that was fitted; nothing of an earlier one stays."""
+        """Take over what was learnt; a threshold of before does not hold any more."""
         for name in ("offset_", "calibration_scores_"):
             self.__dict__.pop(name, None)
+        self.embedder_: str | PatchEmbedder = stream.embedder
         if isinstance(stream, ImageStream):
-            self.embedder_: str | PatchEmbedder = stream.embedder
             self.grid_shape_: tuple[int, ...] = stream.grid_shape
-            for name in ("n_features_in_", "feature_names_in_"):
-                self.__dict__.pop(name, None)
-        else:
-            self.embedder_ = "passthrough"
         self.gaussian_ = gaussian
         self.components_ = gaussian.components_ if stream.channels is None else stream.channels
         self.n_samples_seen_ = gaussian.n_samples_seen_
-        self._stream_parameters = self._get_stream_parameters()
+        self._stream_parameters = snapshot(self._get_stream_parameters())
 
     def _set_offset(self, scores: NDArray[np.float64], contamination: float | str) -> None:
         self.offset_ = choose_offset(scores, contamination, self.false_alarm_rate)
@@ -464,46 +487,49 @@ class PaDiM(OutlierMixin, BaseEstimator):
         names = ("embedder", "n_components", "reduction", "random_state")
         parameters = {name: getattr(self, name) for name in names}
         if isinstance(self.embedder, PatchEmbedder):
-            del parameters["embedder"]
+            parameters["embedder"] = "PatchEmbedder"
             for name, value in self.embedder.get_params(deep=False).items():
                 if name not in _FREE_EMBEDDER_PARAMETERS:
                     parameters[f"embedder__{name}"] = value
         return parameters
 
-    def _check_unchanged(self) -> None:
-        now = self._get_stream_parameters()
-        for name in sorted(self._stream_parameters.keys() | now.keys()):
-            before, after = self._stream_parameters.get(name), now.get(name)
-            if after is not before and not np.array_equal(np.asarray(after), np.asarray(before)):
-                raise ValueError(
-                    f"{name} was {before!r} when the first images were seen and is {after!r} now: "
-                    "what was learnt cannot be carried over. Set it back, or start again with fit."
-                )
-
     def _iter_heatmaps(self, stream: Stream) -> Iterator[NDArray[np.float32]]:
         for batch in stream.batches(progress="Scoring"):
             yield self._to_heatmaps(self.gaussian_.patch_distances(batch), stream)
 
-    def _iter_resized(
-        self, X: Any, size: int | tuple[int, int] | str | None
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Yield each heatmap as decisions are made on it, and at the size wanted."""
+    def _collect(
+        self,
+        X: Any,
+        size: int | tuple[int, int] | str | None,
+        show: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray],
+        dtype: type,
+    ) -> Any:
+        """Show each heatmap as decisions are made on it, and at the size wanted."""
         stream = self._open(X)
-        sizes = iter(stream.target_sizes(size))
-        for heatmaps in self._iter_heatmaps(stream):
-            for heatmap in heatmaps:
-                target = next(sizes)
-                yield heatmap, heatmap if target is None else stream.resized(heatmap, target)
+        sizes = stream.target_sizes(size)
+        heatmaps = (heatmap for batch in self._iter_heatmaps(stream) for heatmap in batch)
+        shown = (
+            show(heatmap, heatmap if target is None else stream.resized(heatmap, target))
+            for heatmap, target in zip(heatmaps, sizes, strict=True)
+        )
+        if size == "image":
+            return list(shown)
+        # Straight into one array: a list that is stacked in the end takes the memory twice.
+        image = np.dtype((dtype, sizes[0] or stream.heatmap_size))
+        return np.fromiter(shown, image, count=len(stream))
 
     def _mask(
         self, heatmap: NDArray[np.float32], resized: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
         # In float64, as decision_function compares: float32 could turn a tie around.
         threshold = np.float64(-self.offset_)
-        if not heatmap.max() > threshold:
+        if heatmap.max() <= threshold:
             return np.zeros(resized.shape, dtype=bool)
-        # Interpolation can miss a peak that just exceeds the threshold: its highest pixel stands.
-        return resized > min(threshold, np.nextafter(np.float64(resized.max()), -np.inf))
+        mask = resized > threshold
+        if not mask.any():
+            # Interpolation can miss a peak that just exceeds the threshold: its place stands.
+            mask.flat[resized.argmax()] = True
+        return mask
 
     def _to_heatmaps(self, distances: NDArray, stream: Stream) -> NDArray[np.float32]:
         return to_heatmaps(

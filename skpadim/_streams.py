@@ -30,6 +30,8 @@ class EmbeddingStream:
         Dimensions to keep; None keeps all.
     """
 
+    embedder = "passthrough"
+
     def __init__(
         self, X: NDArray, grid_shape: tuple[int, ...], channels: NDArray[np.intp] | None
     ) -> None:
@@ -199,11 +201,14 @@ class ImageStream:
         return self.embedder.iter_embed(images, self.channels)
 
     def _embed_remembered(self, images: ImageSequence) -> Iterator[NDArray[np.float32]]:
-        # All dimensions are kept, whichever are asked for: so all searches share them.
-        remembered = check_memory(self._memory).cache(_embed_batch, ignore=["images"])
+        # All dimensions are kept, whichever are asked for: so all searches share them. Fingerprints
+        # tell what an embedding depends on: files may change under their names.
+        memory = check_memory(self._memory)
+        remembered = memory.cache(_embed_batch, ignore=["embedder", "images"])
+        fingerprint = self.embedder.fingerprint()
         for start in range(0, len(images), self.embedder.batch_size):
             batch = images[start : start + self.embedder.batch_size]
-            embeddings = remembered(self.embedder, batch.fingerprint(), batch)
+            embeddings = remembered(fingerprint, batch.fingerprint(), self.embedder, batch)
             yield embeddings if self.channels is None else embeddings[..., self.channels]
 
 
@@ -211,7 +216,7 @@ Stream: TypeAlias = ImageStream | EmbeddingStream
 
 
 def _embed_batch(
-    embedder: PatchEmbedder, fingerprint: tuple, images: ImageSequence
+    embedder_fingerprint: str, fingerprint: tuple, embedder: PatchEmbedder, images: ImageSequence
 ) -> NDArray[np.float32]:
     return np.concatenate(list(embedder.iter_embed(images)))
 

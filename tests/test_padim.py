@@ -9,18 +9,22 @@ import joblib
 import numpy as np
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info
 
 import skpadim._padim
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian
 from skpadim.gaussian import PatchMoments
 from skpadim.heatmaps import heatmap_scores, to_heatmaps
+from skpadim.model_selection import image_roc_auc
 
 few_images = pytest.mark.filterwarnings("ignore:false_alarm_rate=:UserWarning")
 
@@ -50,6 +54,7 @@ def make_embeddings(n, seed=0, grid=(5, 4), dimensions=6):
 
 
 @few_images
+@pytest.mark.filterwarnings("ignore:y is ignored:UserWarning")
 @parametrize_with_checks(
     [
         PaDiM(embedder="passthrough"),
@@ -151,6 +156,8 @@ def test_bicubic_maps_differ_from_bilinear_ones_and_are_those_of_heatmaps(good, 
     ).reshape(-1, 8, 8)
     expected = to_heatmaps(distances, (64, 64), smoothing=0, interpolation="bicubic")
     np.testing.assert_allclose(detector.predict_heatmap(new), expected, rtol=1e-3, atol=1e-3)
+    bilinear = clone(detector).set_params(interpolation="bilinear").fit(good)
+    assert np.abs(bilinear.predict_heatmap(new) - expected).max() > 0.1
 
 
 def test_the_default_embedder_is_named_by_a_string(good, new):
@@ -174,11 +181,14 @@ def test_the_threshold_comes_from_leave_one_out_heatmaps():
     assert detector.offset_ == np.sort(detector.calibration_scores_)[1]
 
 
+@few_images
 def test_calibration_takes_the_scores_of_fresh_images(detector, parts):
-    calibrated = clone(detector).fit(parts.images[:20])
+    calibrated = clone(detector).set_params(false_alarm_rate=0.15).fit(parts.images[:10])
     fresh = parts.images[10:30]
     calibrated.calibrate(fresh)
-    assert calibrated.offset_ == np.min(calibrated.score_samples(fresh))
+    assert calibrated.offset_ == np.sort(calibrated.score_samples(fresh))[2]
+    with pytest.raises(ValueError, match="false_alarm_rate"):
+        calibrated.set_params(false_alarm_rate=1.5).calibrate(fresh)
 
 
 def test_contamination_is_a_share_of_the_training_images(good):
@@ -245,15 +255,35 @@ def test_learning_does_not_go_on_after_a_change(good, change):
     detector = PaDiM(embedder=small_embedder(), n_components=9, random_state=0)
     detector.partial_fit(good[:3])
     detector.set_params(**change)
-    with pytest.raises(ValueError, match=r"was .* when the first images were seen"):
+    with pytest.raises(ValueError, match=r"was .* when the first samples were seen"):
         detector.partial_fit(good[3:])
 
 
 @few_images
-def test_learning_goes_on_with_another_batch_size(good):
+def test_batch_size_and_device_may_change_and_hold_at_once(good):
     detector = PaDiM(embedder=small_embedder()).partial_fit(good[:3])
-    detector.set_params(embedder__batch_size=2).partial_fit(good[3:6])
+    detector.set_params(embedder__batch_size=2, embedder__device="cpu").partial_fit(good[3:6])
     assert detector.n_samples_seen_ == 6
+    assert detector.embedder_.batch_size == 2
+    assert detector.embedder_.device == "cpu"
+
+
+@few_images
+def test_another_ridge_holds_from_the_next_images_on(good, new):
+    detector = PaDiM(embedder=small_embedder()).partial_fit(good[:9])
+    detector.set_params(reg_covar=3.0).partial_fit(good[9:])
+    expected = PaDiM(embedder=small_embedder(), reg_covar=3.0).fit(good).score_samples(new)
+    np.testing.assert_allclose(detector.score_samples(new), expected, rtol=1e-3)
+    with pytest.raises(ValueError, match="reg_covar"):
+        detector.set_params(reg_covar=-1).partial_fit(good)
+
+
+@few_images
+def test_one_image_is_not_enough_to_score_but_is_kept(good):
+    detector = PaDiM(embedder=small_embedder()).partial_fit(good[:1])
+    with pytest.raises(NotFittedError, match="give at least one more"):
+        detector.score_samples(good)
+    assert detector.partial_fit(good[1:]).n_samples_seen_ == len(good)
 
 
 @pytest.mark.parametrize("spool_bytes", [0, 200_000])
@@ -296,6 +326,23 @@ def test_memory_embeds_no_image_twice(good, new, tmp_path, monkeypatch):
     assert embedded == [4]
 
 
+@few_images
+def test_memory_knows_weights_by_their_content(good, tmp_path):
+    weights = tmp_path / "weights.pth"
+    scores = []
+    for seed in (0, 1):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = torchvision.models.resnet18(weights=None)
+        torch.save(network.state_dict(), weights)
+        embedder = PatchEmbedder("resnet18", image_size=64, weights=str(weights))
+        remembered = PaDiM(embedder=embedder, memory=str(tmp_path / "cache")).fit(good[:4])
+        forgetful = PaDiM(embedder=embedder).fit(good[:4])
+        scores.append(remembered.score_samples(good))
+        np.testing.assert_allclose(scores[-1], forgetful.score_samples(good), rtol=1e-4)
+    assert not np.allclose(*scores)
+
+
 def test_progress_is_shown_in_images_when_asked(good, capfd):
     PaDiM(embedder=small_embedder(), verbose=1).fit(good).predict(good[:2])
     shown = capfd.readouterr().err
@@ -307,17 +354,76 @@ def test_progress_is_shown_in_images_when_asked(good, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_an_interrupted_fit_leaves_the_old_model(good, new, monkeypatch):
-    detector = PaDiM(embedder=small_embedder()).fit(good)
+@pytest.mark.parametrize("where", ["fit_moments", "leave_one_out", "patch_distances"])
+def test_an_interrupted_fit_leaves_the_old_model(good, new, monkeypatch, where):
+    detector = PaDiM(embedder=small_embedder(), contamination=0.1).fit(good)
+    if where == "leave_one_out":
+        detector.set_params(contamination="auto")
     before = detector.decision_function(new)
 
-    def interrupted(self, moments):
+    def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PatchGaussian, "fit_moments", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        detector.fit(good[:20])
+    with monkeypatch.context() as patch:
+        patch.setattr(PatchGaussian, where, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            detector.fit(good[:20])
     np.testing.assert_array_equal(detector.decision_function(new), before)
+
+
+def test_a_failed_fit_leaves_the_old_model(good):
+    detector = PaDiM(embedder="passthrough").fit(make_embeddings(30))
+    scores = detector.decision_function(make_embeddings(3))
+    with pytest.raises(ValueError, match="n_samples=1"):
+        detector.fit(make_embeddings(1, grid=(2, 2)))
+    with pytest.raises(ValueError, match="n_components=99"):
+        detector.set_params(n_components=99).fit(make_embeddings(9, grid=(2, 2)))
+    np.testing.assert_array_equal(detector.decision_function(make_embeddings(3)), scores)
+
+
+# Labels.
+
+
+@few_images
+@pytest.mark.parametrize("how", ["images", "embeddings"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_images_labelled_defective_are_left_out(parts, how, method):
+    X = parts.images if how == "images" else small_embedder().transform(parts.images)
+    embedder = small_embedder() if how == "images" else "passthrough"
+    labelled = getattr(PaDiM(embedder=embedder), method)(X, parts.y)
+    good = getattr(PaDiM(embedder=embedder), method)(X[parts.y == 1])
+    np.testing.assert_array_equal(labelled.score_samples(X), good.score_samples(X))
+    assert labelled.n_samples_seen_ == 30
+    offset = good.calibrate(X[:30]).offset_
+    assert labelled.calibrate(X, parts.y).offset_ == pytest.approx(offset, rel=1e-5)
+    if method == "partial_fit":
+        assert labelled.partial_fit(X, parts.y).n_samples_seen_ == 60
+
+
+def test_labels_other_than_plus_and_minus_one_are_ignored_with_a_warning(parts):
+    with pytest.warns(UserWarning, match=r"y is ignored.*1 - 2 \* y") as warned:
+        detector = PaDiM(embedder=small_embedder()).fit(parts.images, (1 - parts.y) // 2)
+    assert detector.n_samples_seen_ == 36
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("y", "message"), [([1, -1], "inconsistent numbers"), ([-1] * 36, r"no label \+1")]
+)
+def test_labels_that_do_not_fit_are_refused(parts, y, message):
+    with pytest.raises(ValueError, match=message):
+        PaDiM(embedder=small_embedder()).fit(parts.images, y)
+
+
+def test_a_search_never_trains_on_defects(parts):
+    X = small_embedder().transform(parts.images)
+    search = GridSearchCV(
+        PaDiM(embedder="passthrough", random_state=0, false_alarm_rate=0.1),
+        {"n_components": [5, 20]},
+        cv=StratifiedKFold(2),
+        scoring=image_roc_auc,
+    ).fit(X, parts.y)
+    assert search.best_estimator_.n_samples_seen_ == 30
 
 
 # Sizes.
@@ -359,6 +465,10 @@ def test_outside_the_crop_nothing_is_anomalous(good, new):
     np.testing.assert_array_equal(whole[:, 16:80, 16:64], crop)
     whole[:, 16:80, 16:64] = 0
     assert not whole.any()
+    for size in (2, 3, (96, 80)):
+        masks = detector.predict_mask(new, size=size)
+        np.testing.assert_array_equal(masks.any(axis=(1, 2)), detector.predict(new) == -1)
+    assert detector.predict_mask(new, size=2).mean() < 1
 
 
 # Parameters and persistence.
@@ -419,13 +529,20 @@ def test_fitting_again_starts_afresh(good, new):
 
 
 def test_global_state_is_left_alone(good):
-    states = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()  # noqa: NPY002
-    threads = torch.get_num_threads()
-    PaDiM(embedder=small_embedder(weights=None), n_components=9).fit(good).predict(good)
-    np.testing.assert_array_equal(np.random.get_state()[1], states[0])  # noqa: NPY002
-    assert random.getstate() == states[1]
-    assert torch.equal(torch.get_rng_state(), states[2])
-    assert torch.get_num_threads() == threads
+    def state():
+        kind, keys, *rest = np.random.get_state()  # noqa: NPY002 (it is what must not change)
+        return (kind, keys.tobytes(), *rest), random.getstate(), torch.get_rng_state().tolist()
+
+    before, threads = state(), (torch.get_num_threads(), threadpool_info())
+    for reduction in ("random", "orthogonal"):
+        PaDiM(
+            embedder=small_embedder(weights=None),
+            n_components=9,
+            reduction=reduction,
+            random_state=0,
+        ).fit(good).predict(good)
+    assert state() == before
+    assert (torch.get_num_threads(), threadpool_info()) == threads
 
 
 def test_importing_the_package_imports_no_torch():

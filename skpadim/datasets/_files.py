@@ -12,10 +12,31 @@ IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 
 
 def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) -> list[Path]:
-    """All images below `folder`, in an order that does not depend on the file system.
+    """List all images below a folder, in an order that does not depend on the file system.
 
-    Numbers in names count as numbers: "part_2" comes before "part_10". What lies in a sub-folder
-    that `leave_out` lists is not taken; other folders may be listed as well.
+    Numbers in names count as numbers: "part_2" comes before "part_10". Hidden files and folders
+    are not looked at.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    argument : str
+        What errors call it.
+    leave_out : iterable of Path, default=()
+        What lies in one of these sub-folders is not taken; other folders may be listed as well.
+
+    Returns
+    -------
+    list of Path
+        The images; each path begins with `folder`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If it holds no image.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{argument} must be a folder with images; there is no {folder}.")
@@ -25,7 +46,7 @@ def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) 
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in IMAGE_EXTENSIONS
-        and not path.name.startswith(".")  # macOS leaves "._name.png" beside "name.png"
+        and not any(map(is_hidden, path.relative_to(folder).parts))
         and not any(absolute(path).is_relative_to(other) for other in inner)
         and path.is_file()
     ]
@@ -38,13 +59,52 @@ def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) 
     return sorted(images, key=natural_order)
 
 
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or folder is not the user's, but the system's.
+
+    Parameters
+    ----------
+    name : str
+        Name without the folders above it.
+
+    Returns
+    -------
+    bool
+        True for what macOS leaves beside an image ("._name.png"), for thumbnails of network
+        drives ("@eaDir"), and for all else that begins with a dot.
+    """
+    return name.startswith(".") or name == "@eaDir"
+
+
 def absolute(path: Path) -> Path:
-    """Absolute path without "..", so that folders can be compared; links are not followed."""
+    """Make a path absolute and free of "..", so that folders can be compared.
+
+    Parameters
+    ----------
+    path : Path
+        Any path.
+
+    Returns
+    -------
+    Path
+        The same place; links are not followed.
+    """
     return Path(os.path.abspath(path))
 
 
 def natural_order(path: Path) -> tuple:
-    """Sort key of a path: text and numbers in turn, letter case last."""
+    """Make the sort key of a path: text and numbers in turn, letter case last.
+
+    Parameters
+    ----------
+    path : Path
+        Any path.
+
+    Returns
+    -------
+    tuple
+        The key.
+    """
     parts = re.split(r"(\d+)", path.as_posix().casefold())
     return [int(part) if part.isdecimal() else part for part in parts], path.as_posix()
 
@@ -52,10 +112,33 @@ def natural_order(path: Path) -> tuple:
 def match_masks(
     images: Sequence[Path], image_folder: Path, masks: Sequence[Path], mask_folder: Path
 ) -> list[Path]:
-    """Return the mask of each image.
+    """Find the mask of each image.
 
     A mask has its image's place below its own folder, and its image's name with or without
     "_mask" behind it; the extensions may differ.
+
+    Parameters
+    ----------
+    images : sequence of Path
+        Images.
+    image_folder : Path
+        Folder that holds them all.
+    masks : sequence of Path
+        Masks, in any order.
+    mask_folder : Path
+        Folder that holds them all.
+
+    Returns
+    -------
+    list of Path
+        One mask an image.
+
+    Raises
+    ------
+    FileNotFoundError
+        If an image has no mask.
+    ValueError
+        If an image has two masks, two images share one, or a mask has no image.
     """
     wanted: dict[Path, Path] = {}
     for image in images:
@@ -90,10 +173,32 @@ def match_masks(
 
 
 def path_array(paths: Sequence[Path]) -> NDArray[np.str_]:
-    """Paths as scikit-learn returns file names: an array of str, to be indexed by labels."""
+    """Put paths as scikit-learn returns file names: to be indexed by labels.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Paths.
+
+    Returns
+    -------
+    ndarray of str
+        The paths.
+    """
     return np.array([str(path) for path in paths], dtype=np.str_)
 
 
 def mask_array(masks: Sequence[Path | None]) -> NDArray[np.object_]:
-    """Mask paths as an array of str, with None where there is no mask."""
+    """Put paths of masks in an array.
+
+    Parameters
+    ----------
+    masks : sequence of Path or None
+        Paths, None where there is no mask.
+
+    Returns
+    -------
+    ndarray of object
+        The paths as str, and None.
+    """
     return np.array([mask and str(mask) for mask in masks], dtype=object)

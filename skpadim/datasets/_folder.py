@@ -41,7 +41,8 @@ def load_folder(
     Parameters
     ----------
     good : str or path-like
-        Folder of good images.
+        Folder of good images. Here and below, hidden files and folders, and folders of thumbnails
+        ("@eaDir"), are left out.
     defective : str or path-like, default=None
         Folder of defective images. The names of its sub-folders are the names of the defects.
         Where one of the folders contains another, such as "test" and "test/good", an image

@@ -1,7 +1,7 @@
 """Masks from files."""
 
 from collections.abc import Sequence
-from os import PathLike
+from os import PathLike, fspath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,11 @@ def read_masks(
     ------
     FileNotFoundError
         If there is no file of that name.
+    TypeError
+        If `mask_paths` is a single path, or one of its elements is neither a path nor None.
     ValueError
-        If `size` is not positive, or a file is no image or a JPEG, whose black is not exactly 0.
+        If `size` is not positive, or a file is no image, a JPEG, whose black is not exactly 0, or
+        larger than ``PIL.Image.MAX_IMAGE_PIXELS`` allows.
 
     See Also
     --------
@@ -54,6 +57,17 @@ def read_masks(
     (2, 224, 224)
     """
     height, width = check_size(size, argument="size")
+    if isinstance(mask_paths, (str, PathLike)):
+        raise TypeError(
+            f"mask_paths is one path, {fspath(mask_paths)!r}, but must be a list: write "
+            "[mask_paths]."
+        )
+    for index, path in enumerate(mask_paths):
+        if path is not None and not isinstance(path, (str, PathLike)):
+            raise TypeError(
+                f"mask_paths[{index}] has type {type(path).__name__}; it must be a path (str or "
+                "os.PathLike), or None for an image without a defect."
+            )
     masks = np.zeros((len(mask_paths), height, width), dtype=bool)
     for index, path in enumerate(mask_paths):
         if path is not None:
@@ -74,6 +88,11 @@ def _read_mask(path: str | PathLike[str], size: tuple[int, int], argument: str) 
             defective = np.asarray(image if deep else image.convert("L")) != 0
     except FileNotFoundError:
         raise FileNotFoundError(f"{argument}: there is no file {path}.") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"{argument}, {path}, is too large: {error} If you trust the file, raise "
+            "PIL.Image.MAX_IMAGE_PIXELS, or set it to None."
+        ) from error
     except OSError as error:
         raise ValueError(f"{argument}, {path}, cannot be read as an image: {error}") from error
     height, width = size

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skpadim.datasets._files import find_images, mask_array, match_masks, natural_order, path_array
+from skpadim.datasets._files import (
+    find_images,
+    is_hidden,
+    mask_array,
+    match_masks,
+    natural_order,
+    path_array,
+)
 
 _HOMEPAGE = "https://www.mvtec.com/company/research/datasets/mvtec-ad"
 _LAYOUT = """\
@@ -67,6 +74,8 @@ def load_mvtec_ad(root: str | PathLike[str], category: str) -> Bunch:
         If the root, a folder of the layout or a mask is missing.
     ValueError
         If there is no such category below the root, or a mask has no image or more than one.
+    TypeError
+        If `category` is no str.
 
     See Also
     --------
@@ -84,6 +93,10 @@ def load_mvtec_ad(root: str | PathLike[str], category: str) -> Bunch:
     >>> len(bottle.X_train), len(bottle.X_test)  # doctest: +SKIP
     (209, 83)
     """
+    if not isinstance(category, str):
+        raise TypeError(
+            f"category must be the name of one category, as 'bottle'; got {category!r}."
+        )
     folder = _category_folder(Path(root), category)
     train = find_images(folder / "train" / "good", argument="train/good")
     test, masks, defects = _test_images(folder)
@@ -123,8 +136,8 @@ def _test_images(folder: Path) -> tuple[list[Path], list[Path | None], np.ndarra
     defects: list[str] = []
     if not (folder / "test").is_dir():
         raise FileNotFoundError(f"There is no folder {folder / 'test'}.")
-    subfolders = sorted((p for p in (folder / "test").iterdir() if p.is_dir()), key=natural_order)
-    for images_folder in subfolders:
+    subfolders = [p for p in (folder / "test").iterdir() if p.is_dir() and not is_hidden(p.name)]
+    for images_folder in sorted(subfolders, key=natural_order):
         defect = images_folder.name
         found = find_images(images_folder, argument=f"test/{defect}")
         images += found

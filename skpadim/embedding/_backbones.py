@@ -46,7 +46,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 class Backbone(NamedTuple):
     """A network that ends in the maps of some of its layers.
 
-    Parameters
+    Attributes
     ----------
     network : Module
         Normalised images (b, 3, h, w) -> list of outputs, one a layer.
@@ -248,7 +248,11 @@ def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
     model = name.removeprefix("timm/")
     if not timm.is_model(model.partition(".")[0]):
         raise _unknown(name)
-    whole: Any = timm.create_model(model)
+    try:
+        whole: Any = timm.create_model(model)
+    except RuntimeError as error:
+        # The model exists, but has no weights of that tag.
+        raise _unknown(name) from error
     levels = [(level["module"], level["reduction"]) for level in getattr(whole, "feature_info", [])]
     modules = [module for module, _ in levels]
     if layers is None:
@@ -272,8 +276,9 @@ def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
             pretrained_cfg_overlay=overlay,
         )
     except OSError as error:
-        raise _missing_timm_download(name, whole.pretrained_cfg) from error
-    except RuntimeError as error:
+        raise _missing_timm_download(name, whole.pretrained_cfg, error) from error
+    except Exception as error:
+        # Also what the readers of a damaged file in the cache raise: anything.
         raise ValueError(f"backbone={name!r}, weights={weights!r}: {error}") from error
     order = [indices.index(modules.index(layer)) for layer in layers]
     channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
@@ -282,12 +287,14 @@ def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
     return Backbone(network, layers, _of_255(config["mean"]), _of_255(config["std"]))
 
 
-def _missing_timm_download(name: str, config: Mapping[str, Any]) -> FileNotFoundError:
+def _missing_timm_download(
+    name: str, config: Mapping[str, Any], reason: Exception
+) -> FileNotFoundError:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     file = config.get("hf_hub_filename") or "model.safetensors"
     url = f"https://huggingface.co/{config['hf_hub_id']}/resolve/main/{file}"
-    return missing_download(name, f"{config['hf_hub_id']}/{file}", HF_HUB_CACHE, url)
+    return missing_download(name, f"{config['hf_hub_id']}/{file}", HF_HUB_CACHE, url, reason)
 
 
 def _layers_needed(name: str, network: "torch.nn.Module") -> str:
@@ -304,7 +311,8 @@ def _unknown(name: str) -> ValueError:
 
     names = [*LITE_WHEELS, *models.list_models(module=models)]
     if "timm" in sys.modules:
-        names += [f"timm/{model}" for model in sys.modules["timm"].list_models()]
+        timm = sys.modules["timm"]
+        names += [f"timm/{model}" for model in timm.list_models() + timm.list_pretrained()]
     return ValueError(
         f"backbone={name!r} is unknown.{_suggestion(name, names)} It must be one of "
         f"{', '.join(LITE_WHEELS)}, the name of a classification model of torchvision, "

@@ -207,8 +207,8 @@ def rename_checkpoint(
     Returns
     -------
     dict of str to Tensor
-        The same tensors under names like ``blocks.3.0.conv_dw.weight``. Other names, such as
-        those of timm, stay as they are.
+        The same tensors under names like ``blocks.3.0.conv_dw.weight``. Names that do not become
+        one of the network's, such as those of timm, stay as they are.
     """
     modules = dict(_CHECKPOINT_NAMES)
     number = 0
@@ -219,8 +219,10 @@ def rename_checkpoint(
             for old, new in parts.items():
                 modules[f"_blocks.{number}.{old}"] = f"blocks.{stage}.{index}.{new}"
             number += 1
+    known = network.state_dict()
     renamed = {}
     for key, tensor in state.items():
         module, _, leaf = key.rpartition(".")
-        renamed[f"{modules.get(module, module)}.{leaf}"] = tensor
+        new = f"{modules.get(module)}.{leaf}"
+        renamed[new if new in known else key] = tensor
     return renamed

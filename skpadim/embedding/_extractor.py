@@ -1,6 +1,8 @@
 """A network on its device: pixels -> feature maps."""
 
-from typing import TYPE_CHECKING
+import hashlib
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from skpadim.embedding._backbones import Backbone
 
@@ -30,6 +32,31 @@ class MapExtractor:
         self.mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
         self._map_shapes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What the feature maps depend on, besides the images and the precision.
+
+        Returns
+        -------
+        str
+            SHA-256 of the structure, the parameters and the buffers of the network, and of the
+            statistics of its input, wherever it runs.
+        """
+        digest = hashlib.sha256()
+        # Code is there if torch.fx has traced the network; it calls modules by name alone.
+        structure = (self.layers, repr(self.network), getattr(self.network, "code", None))
+        digest.update(repr(structure).encode())
+        _update(digest, "mean", self.mean)
+        _update(digest, "std", self.std)
+        for name, module in sorted(self.network.named_modules()):
+            # Buffers that are not in the state dict count, and so do options that a module
+            # keeps in plain attributes and does not tell in its repr.
+            attributes = {**vars(module), **module._parameters, **module._buffers}
+            for attribute, value in sorted(attributes.items()):
+                if not attribute.startswith("_"):
+                    _update(digest, f"{name}.{attribute}", value)
+        return digest.hexdigest()
 
     def extract(self, batch: "torch.Tensor", precision: str) -> "list[torch.Tensor]":
         """Feature maps of images, to be called in inference mode.
@@ -78,15 +105,16 @@ class MapExtractor:
     def _find_map_shapes(self, input_size: tuple[int, int]) -> list[tuple[int, int, int]]:
         import torch
 
-        zeros = torch.zeros((1, *input_size, 3), dtype=torch.uint8)
         try:
             with torch.inference_mode():
+                zeros = torch.zeros((1, *input_size, 3), dtype=torch.uint8)
                 maps = self.extract(zeros, "float32")
         except (RuntimeError, ValueError, AssertionError) as error:
             height, width = input_size
             raise ValueError(
                 f"the backbone cannot take images of {height} x {width} pixels ({error}): give "
-                "another, mostly a larger, image_size or crop_size."
+                "another image_size or crop_size, larger if its maps vanish, smaller if memory "
+                "does not suffice."
             ) from error
         shapes = []
         for layer, features in zip(self.layers, maps, strict=True):
@@ -106,6 +134,25 @@ class MapExtractor:
                 )
             shapes.append((channels, rows, columns))
         return shapes
+
+
+def _update(digest: Any, name: str, value: Any) -> None:
+    """Add a tensor or a plain value to a digest; leave out what has no stable representation."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().contiguous()
+        digest.update(repr((name, value.dtype, tuple(value.shape))).encode())
+        # As bytes, because NumPy does not know all dtypes.
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    elif _is_plain(value):
+        digest.update(repr((name, value)).encode())
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _looks_channels_last(input_size: tuple[int, int], shape: tuple[int, int, int]) -> bool:

@@ -1,5 +1,7 @@
 """Images -> patch embeddings by a pretrained network."""
 
+import hashlib
+import importlib.metadata
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import PIL
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
@@ -211,7 +214,7 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
         ImportError
             If a package that the backbone needs is missing.
         ValueError
-            If a parameter or an image is invalid.
+            If a parameter or an image is invalid, or the network gives NaN or infinite values.
         """
         from tqdm import tqdm
 
@@ -246,7 +249,8 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, an image or a channel is invalid.
+            If a parameter, an image or a channel is invalid. During iteration, if the network
+            gives NaN or infinite values.
         """
         *grid, n_dimensions = self.output_shape
         kept = None if channels is None else _as_channels(channels, n_dimensions)
@@ -260,6 +264,7 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
             _embed,
             extractor=self._extractor(),
             precision=self.precision,
+            backbone=_name(self.backbone),
             grid=tuple(grid),
             neighborhood=self.neighborhood,
             alignment=self.alignment,
@@ -268,9 +273,63 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
         # No yield here, or errors would wait for the first batch.
         return (embed(batch) for batch in batches)
 
+    def fingerprint(self) -> str:
+        """Key that changes whenever the embedding of an image may change.
+
+        It is made of the network itself, its weights and its structure, the parameters that
+        decide what becomes of its maps, and the versions of skpadim, torch and Pillow; not of
+        the names of backbones and files, and not of the device.
+
+        Returns
+        -------
+        str
+            SHA-256, 64 hexadecimal digits.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid.
+
+        Notes
+        -----
+        Of a network that torch.fx cannot trace, the structure is that which its ``repr`` and the
+        plain attributes of its modules tell: a change of its code alone is not seen.
+
+        Examples
+        --------
+        >>> from skpadim.embedding import PatchEmbedder
+        >>> embedder = PatchEmbedder(image_size=64)
+        >>> key = embedder.fingerprint()
+        >>> embedder.set_params(batch_size=8).fingerprint() == key
+        True
+        >>> embedder.set_params(neighborhood=1).fingerprint() == key
+        False
+        """
+        import torch
+
+        decisive = (
+            importlib.metadata.version("skpadim"),
+            str(torch.__version__),
+            PIL.__version__,
+            _as_pair(self.image_size, "image_size"),
+            self.input_size,
+            self.output_shape,  # with the grid, whichever way it was asked for
+            int(self.neighborhood),
+            str(self.alignment),
+            str(self.precision),
+            self._extractor().fingerprint,
+        )
+        return hashlib.sha256(repr(decisive).encode()).hexdigest()
+
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width in pixels of what the network sees."""
+        """Height and width in pixels of what the network sees.
+
+        Returns
+        -------
+        (int, int)
+            The crop, or all of the image.
+        """
         if self.crop_size is None:
             return _as_pair(self.image_size, "image_size")
         return _as_pair(self.crop_size, "crop_size")
@@ -280,6 +339,11 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
         """Height and width of the grid, and number of dimensions of an embedding.
 
         Finding it out builds the network and runs it once.
+
+        Returns
+        -------
+        (int, int, int)
+            Rows, columns and dimensions.
         """
         self._check_parameters()
         shapes = self._extractor().map_shapes(self.input_size)
@@ -327,7 +391,12 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
 
 
 def _embed(
-    batch: NDArray[np.uint8], *, extractor: MapExtractor, precision: str, **alignment: Any
+    batch: NDArray[np.uint8],
+    *,
+    extractor: MapExtractor,
+    precision: str,
+    backbone: str,
+    **alignment: Any,
 ) -> NDArray[np.float32]:
     import torch
 
@@ -336,22 +405,39 @@ def _embed(
     chunk = len(batch)
     if extractor.device.type == "cpu":
         chunk = max(1, _CPU_PIXELS // (batch.shape[1] * batch.shape[2]))
+    parts = []
     with torch.inference_mode():
-        parts = [
-            align(extractor.extract(part, precision), **alignment).numpy(force=True)
-            for part in torch.from_numpy(batch).split(chunk)
-        ]
+        for part in torch.from_numpy(batch).split(chunk):
+            embeddings = align(extractor.extract(part, precision), **alignment)
+            # The sum is quick, but can overflow where no embedding has.
+            if not (embeddings.sum().isfinite() or embeddings.isfinite().all()):
+                raise ValueError(
+                    f"backbone={backbone} gives NaN or infinite values: check its weights, or "
+                    f"the range that precision={precision!r} leaves them."
+                )
+            parts.append(embeddings.numpy(force=True))
     return np.concatenate(parts)
+
+
+def _name(backbone: Any) -> str:
+    """Return what errors call a backbone; the repr of a module has a line for each layer."""
+    if isinstance(backbone, str):
+        return repr(backbone)
+    return getattr(backbone, "__name__", type(backbone).__name__)
 
 
 def _as_pair(size: Any, name: str) -> tuple[int, int]:
     """Return (height, width)."""
     pair = (size, size) if isinstance(size, Integral) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(side, Integral) and int(side) > 0 for side in pair):
+    if len(pair) != 2 or not all(map(_is_length, pair)):
         raise ValueError(
             f"{name}={size!r} must be one positive integer or two, (height, width), in pixels."
         )
     return int(pair[0]), int(pair[1])
+
+
+def _is_length(side: Any) -> bool:
+    return isinstance(side, Integral) and not isinstance(side, bool) and int(side) > 0
 
 
 def _as_channels(channels: ArrayLike, n_dimensions: int) -> NDArray[np.intp]:

@@ -1,5 +1,6 @@
 """Networks reduced to what some of their layers need."""
 
+import threading
 from collections import Counter
 from typing import Any
 
@@ -108,8 +109,14 @@ class _HookedNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.layers = layers
+        # A hook catches what any thread computes.
+        self._lock = threading.Lock()
 
     def forward(self, x: torch.Tensor) -> list[Any]:
+        with self._lock:
+            return self._catch(x)
+
+    def _catch(self, x: torch.Tensor) -> list[Any]:
         caught = {}
 
         def catch(layer: str) -> Any:

@@ -3,8 +3,9 @@
 import hashlib
 import importlib.util
 import io
-import pickle
 import re
+from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,7 +106,9 @@ def read_download(name: str, url: str) -> "dict[str, torch.Tensor]":
     Raises
     ------
     FileNotFoundError
-        If the file is not in the cache and cannot be downloaded.
+        If the file is not in the cache and cannot be downloaded whole.
+    ValueError
+        If the file in the cache is damaged.
     """
     import torch
 
@@ -117,13 +120,16 @@ def read_download(name: str, url: str) -> "dict[str, torch.Tensor]":
         try:
             folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), published_hash)
-        except OSError as error:
-            raise missing_download(name, file, folder, url) from error
+        except (OSError, HTTPException, RuntimeError) as error:
+            # RuntimeError: what has arrived is not the published file, and was deleted.
+            raise missing_download(name, file, folder, url, error) from error
     state = read_file(path)
     return {_OLD_DENSENET_KEY.sub(r"\1\2.", key): tensor for key, tensor in state.items()}
 
 
-def missing_download(name: str, file: str, folder: Any, url: str) -> FileNotFoundError:
+def missing_download(
+    name: str, file: str, folder: Any, url: str, reason: Exception
+) -> FileNotFoundError:
     """Error of weights that are neither there nor to be had.
 
     Parameters
@@ -136,6 +142,8 @@ def missing_download(name: str, file: str, folder: Any, url: str) -> FileNotFoun
         Where it is looked for.
     url : str
         Where it is published.
+    reason : Exception
+        Why the download has failed.
 
     Returns
     -------
@@ -144,8 +152,8 @@ def missing_download(name: str, file: str, folder: Any, url: str) -> FileNotFoun
     """
     return FileNotFoundError(
         f"the ImageNet weights of backbone={name!r} are missing and cannot be downloaded: {file} "
-        f"is not in {folder}, nor to be had from {url}. Copy the file there from a machine with "
-        "internet access, or give its path: weights='path/to/file'."
+        f"is not in {folder}, nor to be had from {url} ({reason}). Copy the file there from a "
+        "machine with internet access, or give its path: weights='path/to/file'."
     )
 
 
@@ -184,10 +192,13 @@ def read_file(path: Any) -> "dict[str, torch.Tensor]":
             from safetensors.torch import load_file
         except ImportError as error:
             raise ImportError(f"{path} needs safetensors: pip install safetensors.") from error
-        return load_file(path)
+    else:
+        load_file = partial(torch.load, map_location="cpu", weights_only=True)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        state = load_file(path)
+    except Exception as error:
+        # On bytes that are no weights the readers fail wherever they happen to stumble, with
+        # anything from KeyError on.
         raise ValueError(
             f"{path} cannot be read as a file of tensors alone: it is damaged, or holds a whole "
             "model. Save the state dict: torch.save(model.state_dict(), path)."

@@ -22,7 +22,7 @@ class Factor(NamedTuple):
     ``d^2 = sum (V u)_i^2 / (1 + e_i) + |u - V' V u|^2``. It is Woodbury's identity arranged as a
     sum of squares: nothing cancels, nothing can come out negative.
 
-    Parameters
+    Attributes
     ----------
     matrix : ndarray of shape (n_positions, rank, n_dimensions)
         See above.
@@ -144,11 +144,7 @@ def ridge_of(moments: PatchMoments, reg_covar: float, relative: bool) -> NDArray
     """
     if not relative:
         return np.full(moments.mean.shape[1], float(reg_covar))
-    variance = moments.variance()
-    # A dimension that never varies would have no ridge and no inverse: it gets the smallest
-    # share of the mean variance that float32 can tell from nothing, or 1 if nothing varies.
-    floor = np.finfo(np.float32).eps * variance.mean() or 1.0
-    return reg_covar * np.maximum(variance, floor)
+    return reg_covar * moments.variance()
 
 
 def factorize(moments: PatchMoments, ridge: NDArray[np.float64], inflation: float = 1.0) -> Factor:

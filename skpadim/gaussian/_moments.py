@@ -63,6 +63,12 @@ class PatchMoments:
             The moments themselves, now of all samples.
         """
         X = np.asarray(X)
+        if X.ndim != 3:
+            raise ValueError(
+                f"X must have shape (n_samples, n_positions, n_dimensions); got {X.shape}."
+            )
+        if X.dtype not in (np.float32, np.float64):
+            X = X.astype(np.float64)
         if len(X) == 0:
             return self
         if self.n_samples == 0:
@@ -180,7 +186,10 @@ class PatchMoments:
         )
 
     def variance(self) -> NDArray[np.float64]:
-        """Variance of each dimension over all positions and samples.
+        """Variance of each dimension over all positions and samples, never 0.
+
+        A dimension that varies no more than rounding does has no scale of its own: it is given
+        the mean variance of those that vary, or 1 if none does.
 
         Returns
         -------
@@ -192,7 +201,11 @@ class PatchMoments:
         else:
             assert self.scatter is not None
             within = np.einsum("pdd->d", self.scatter)
-        return within / (self.n_samples * len(self.mean)) + self.mean.var(axis=0)
+        variance = within / (self.n_samples * len(self.mean)) + self.mean.var(axis=0)
+        size = np.abs(self.mean).max(axis=0)
+        varies = variance > (100 * np.finfo(self.dtype).eps * size) ** 2
+        variance[~varies] = variance[varies].mean() if varies.any() else 1.0
+        return variance
 
     def pooled_covariance(self) -> NDArray[np.float64]:
         """Covariance of the embeddings over all positions and samples.
@@ -293,3 +306,27 @@ class PatchMoments:
 def _gram(rows: NDArray) -> NDArray:
     """Sum of outer products of (n, n_positions, d) rows, per position: (n_positions, d, d)."""
     return np.matmul(rows.transpose(1, 2, 0), rows.transpose(1, 0, 2))
+
+
+def check_moments(moments: PatchMoments, at_least: int) -> None:
+    """Refuse moments that nothing can be learnt from.
+
+    Parameters
+    ----------
+    moments : PatchMoments
+        Moments.
+    at_least : int
+        Number of samples needed.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer samples, or NaN or infinity among them.
+    """
+    if moments.n_samples < at_least:
+        raise ValueError(
+            f"moments are of n_samples={moments.n_samples}, but at least {at_least} "
+            f"{'sample is' if at_least == 1 else 'samples are'} needed."
+        )
+    if not np.all(np.isfinite(moments.mean)):
+        raise ValueError("moments hold NaN or infinity: the embeddings did.")

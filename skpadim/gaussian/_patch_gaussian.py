@@ -1,17 +1,20 @@
 """One Gaussian per grid position, as a scikit-learn outlier detector."""
 
+from copy import copy
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
-from skpadim.gaussian._moments import PatchMoments
+from skpadim.gaussian._moments import PatchMoments, check_moments
 from skpadim.gaussian._reduction import (
     PROJECTIONS,
     projection_matrix,
@@ -20,7 +23,13 @@ from skpadim.gaussian._reduction import (
     select_dimensions,
 )
 from skpadim.gaussian._threshold import check_calibrated, choose_offset
-from skpadim.gaussian._validation import validate_embeddings
+from skpadim.gaussian._validation import (
+    check_unchanged,
+    only_good,
+    snapshot,
+    unfitted_copy,
+    validate_embeddings,
+)
 
 # What the moments of a stream depend on: it may not change between two calls of partial_fit.
 _STREAM_PARAMETERS = ("n_components", "reduction", "random_state")
@@ -128,6 +137,8 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    _private_state = ("_moments", "_intake", "_stream_parameters", "_seed")
+
     def __init__(
         self,
         *,
@@ -156,8 +167,9 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         X : array-like of shape (n_samples, height, width, n_dimensions), \
                 (n_samples, n_positions, n_dimensions) or (n_samples, n_dimensions)
             Embeddings of good samples, at least two.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,), int, or None
+            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
+            and -1 are ignored, with a warning.
 
         Returns
         -------
@@ -170,17 +182,19 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
             If X is not finite, has another number of axes or only one sample, or if the
             reduction asks for dimensions that X does not have.
         """
-        X = validate_embeddings(self, X, reset=True, ensure_min_samples=2)
-        selected = self._select(X.shape[2])
-        moments = self._solve(PatchMoments().update(reduce_dimensions(X, selected)), selected)
+        model = unfitted_copy(self)
+        X = validate_embeddings(model, X, reset=True, ensure_min_samples=2)
+        X = only_good(X, y)
+        if len(X) < 2:
+            raise ValueError("y has one label +1, but a minimum of 2 good samples is required.")
+        selected = model._select(X.shape[2])
+        moments = model._solve(PatchMoments().update(reduce_dimensions(X, selected)), selected)
         if self.contamination == "auto":
-            distances = LeaveOneOut(moments, self.ridge_, self.components_).distances(X)
+            distances = LeaveOneOut(moments, model.ridge_, model.components_).distances(X)
         else:
-            distances = self._distances(X)
-        scores = -distances.max(axis=1).astype(np.float64)
-        self.offset_ = choose_offset(scores, self.contamination, self.false_alarm_rate)
-        self.calibration_scores_ = scores
-        return self
+            distances = model._distances(X)
+        model._set_offset(-distances.max(axis=1).astype(np.float64), self.contamination)
+        return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: Any = None) -> "PatchGaussian":
@@ -195,8 +209,9 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         X : array-like of shape (n_samples, height, width, n_dimensions), \
                 (n_samples, n_positions, n_dimensions) or (n_samples, n_dimensions)
             Embeddings of good samples.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,), int, or None
+            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
+            and -1 are ignored, with a warning.
 
         Returns
         -------
@@ -209,11 +224,16 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
             If X differs in grid or dimensions from what was seen before, or if a parameter that
             the moments depend on has changed.
         """
+        self._validate_params()
         first = not hasattr(self, "n_samples_seen_")
-        X = validate_embeddings(self, X, reset=first, dtype=None if first else self.location_.dtype)
-        intake = self._select(X.shape[2]) if first else self._intake_so_far()
-        self._join(PatchMoments().update(reduce_dimensions(X, intake)), intake)
-        return self
+        model = copy(self)
+        X = validate_embeddings(
+            model, X, reset=first, dtype=None if first else self.location_.dtype
+        )
+        X = only_good(X, y)
+        intake = model._select(X.shape[2]) if first else model._intake_so_far()
+        model._join(PatchMoments().update(reduce_dimensions(X, intake)), intake)
+        return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_moments(self, moments: PatchMoments) -> "PatchGaussian":
@@ -236,15 +256,12 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         ValueError
             If the moments are of fewer than two samples.
         """
-        if moments.n_samples < 2:
-            raise ValueError(
-                f"moments of n_samples={moments.n_samples} have no covariance; give those of at "
-                "least 2 samples."
-            )
-        self._note_shape(moments)
-        selected = self._select(self.n_features_in_)
-        self._solve(reduce_moments(moments, selected), selected)
-        return self
+        check_moments(moments, at_least=2)
+        model = unfitted_copy(self)
+        model._note_shape(moments)
+        selected = model._select(model.n_features_in_)
+        model._solve(reduce_moments(moments, selected), selected)
+        return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit_moments(self, moments: PatchMoments) -> "PatchGaussian":
@@ -266,17 +283,20 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
             If the moments are of another shape than what was seen before, or if a parameter that
             the moments depend on has changed.
         """
+        self._validate_params()
+        check_moments(moments, at_least=1)
         first = not hasattr(self, "n_samples_seen_")
+        model = copy(self)
         if first:
-            self._note_shape(moments)
+            model._note_shape(moments)
         elif moments.mean.shape != (len(self.location_), self.n_features_in_):
             raise ValueError(
                 f"moments of shape {moments.mean.shape} (positions, dimensions) cannot join a "
                 f"model of shape {(len(self.location_), self.n_features_in_)}."
             )
-        intake = self._select(self.n_features_in_) if first else self._intake_so_far()
-        self._join(PatchMoments().merge(reduce_moments(moments, intake)), intake)
-        return self
+        intake = model._select(model.n_features_in_) if first else model._intake_so_far()
+        model._join(PatchMoments().merge(reduce_moments(moments, intake)), intake)
+        return self._become(model)
 
     def leave_one_out(self, moments: PatchMoments) -> LeaveOneOut:
         """Distances of training samples by the model fitted without them.
@@ -291,7 +311,8 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         LeaveOneOut
             Its method ``distances`` takes batches of the training samples.
         """
-        check_is_fitted(self, "factor_")
+        self._check_fitted()
+        check_moments(moments, at_least=2)
         reduced = reduce_moments(moments, self.components_)
         return LeaveOneOut(reduced, self.ridge_, self.components_)
 
@@ -302,8 +323,9 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         ----------
         X : array-like
             Embeddings of good samples, shaped as in `fit`.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,), int, or None
+            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
+            and -1 are ignored, with a warning.
 
         Returns
         -------
@@ -311,9 +333,8 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
             The estimator, with an `offset_` that a fresh good sample is below with a
             probability of at most `false_alarm_rate`.
         """
-        scores = self.score_samples(X)
-        self.offset_ = choose_offset(scores, "auto", self.false_alarm_rate)
-        self.calibration_scores_ = scores
+        self._validate_params()
+        self._set_offset(only_good(self.score_samples(X), y), "auto")
         return self
 
     def patch_distances(self, X: ArrayLike) -> NDArray:
@@ -329,7 +350,7 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         ndarray of shape (n_samples, height, width), (n_samples, n_positions) or (n_samples,)
             Distances, not squared, unitless; larger is more anomalous.
         """
-        check_is_fitted(self, "factor_")
+        self._check_fitted()
         X = validate_embeddings(self, X, reset=False, dtype=self.location_.dtype)
         return self._distances(X).reshape(len(X), *self.grid_shape_)
 
@@ -362,7 +383,7 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         ndarray of shape (n_samples,), float64
             ``score_samples(X) - offset_``; negative for outliers.
         """
-        check_is_fitted(self, "factor_")
+        self._check_fitted()
         check_calibrated(self)
         return self.score_samples(X) - self.offset_
 
@@ -410,10 +431,34 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
     def _factor(self) -> Factor:
         return Factor(self.factor_, self.eigenvalues_, self.ridge_)
 
+    def _become(self, model: "PatchGaussian") -> "PatchGaussian":
+        # At once, and only now that nothing can fail: errors and Ctrl-C leave the old model.
+        self.__dict__ = model.__dict__
+        return self
+
+    def _check_fitted(self) -> None:
+        check_is_fitted(self, "n_samples_seen_")
+        if not hasattr(self, "factor_"):
+            raise NotFittedError(
+                "one sample has been learnt so far, which has no covariance: give at least one "
+                "more to partial_fit."
+            )
+
+    def _set_offset(self, scores: NDArray[np.float64], contamination: float | str) -> None:
+        self.offset_ = choose_offset(scores, contamination, self.false_alarm_rate)
+        self.calibration_scores_ = scores
+
     def _select(self, n_dimensions: int) -> NDArray[np.intp] | None:
         """Draw the dimensions to keep, and note what the draw depended on."""
-        self._stream_parameters = {name: getattr(self, name) for name in _STREAM_PARAMETERS}
+        self._stream_parameters = snapshot(self._get_stream_parameters())
+        # A projection is drawn anew whenever more samples have come, and must stay the same.
+        self._seed = (
+            check_random_state(self.random_state).randint(2**31 - 1) if self._projects() else 0
+        )
         return select_dimensions(n_dimensions, self.n_components, self.reduction, self.random_state)
+
+    def _get_stream_parameters(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _STREAM_PARAMETERS}
 
     def _solve(self, moments: PatchMoments, intake: NDArray | None) -> PatchMoments:
         """Fit to moments of what the intake left; returns those of the reduced dimensions."""
@@ -422,7 +467,7 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         self.components_ = intake
         if intake is None and self._projects():
             self.components_ = projection_matrix(
-                moments, self.n_components, self.reduction, self.random_state
+                moments, self.n_components, self.reduction, self._seed
             )
             moments = reduce_moments(moments, self.components_)
         self.location_ = moments.mean.astype(moments.dtype)
@@ -436,7 +481,8 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         return isinstance(self.reduction, str) and self.reduction in PROJECTIONS
 
     def _join(self, moments: PatchMoments, intake: NDArray | None) -> None:
-        # The new moments take up the old ones, not the reverse: an interrupt changes nothing.
+        # The new moments take up the old ones, not the reverse, which may belong to the model that
+        # this one is a copy of.
         if hasattr(self, "_moments"):
             moments.merge(self._moments)
         elif hasattr(self, "factor_"):
@@ -447,13 +493,7 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
 
     def _intake_so_far(self) -> NDArray | None:
         """Tell the reduction that samples have undergone before they joined the moments."""
-        for name, before in self._stream_parameters.items():
-            now = getattr(self, name)
-            if now is not before and not np.array_equal(now, before):
-                raise ValueError(
-                    f"{name} was {before!r} when the first samples were seen and is {now!r} now: "
-                    "what was learnt cannot be carried over. Set it back, or start again with fit."
-                )
+        check_unchanged(self._stream_parameters, self._get_stream_parameters())
         return self._intake if hasattr(self, "_moments") else self.components_
 
     def _note_shape(self, moments: PatchMoments) -> None:

@@ -132,8 +132,7 @@ def projection_matrix(
     orthonormal, upper = np.linalg.qr(gaussian)
     # The signs make the distribution uniform over all orthonormal frames (Haar).
     orthonormal *= np.sign(np.diag(upper))
-    deviation = np.sqrt(moments.variance())
-    return orthonormal.T / np.where(deviation > 0, deviation, 1.0)
+    return orthonormal.T / np.sqrt(moments.variance())
 
 
 def reduce_dimensions(X: NDArray, components: NDArray | None) -> NDArray:

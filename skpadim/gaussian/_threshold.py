@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from skpadim.gaussian._validation import caller_level
+
 
 def conformal_offset(scores: NDArray[np.float64], false_alarm_rate: float) -> float:
     """Threshold that a fresh good sample falls below with at most a given probability.
@@ -39,17 +41,16 @@ def conformal_offset(scores: NDArray[np.float64], false_alarm_rate: float) -> fl
     # The guard keeps 0.05 * 20 from becoming 0.99999.
     rank = int(np.floor((len(scores) + 1) * false_alarm_rate + 1e-9))
     if rank < 1:
-        needed = int(np.ceil(1 / false_alarm_rate - 1 - 1e-9))
+        needed = np.ceil(1 / false_alarm_rate - 1 - 1e-9)
         warnings.warn(
             f"false_alarm_rate={false_alarm_rate} cannot be promised from {len(scores)} good "
-            f"samples; it takes at least {needed}. The threshold is the lowest of their scores, "
-            f"which a fresh good sample undercuts with a probability of up to "
+            f"samples; it takes at least {needed:.0f}. The threshold is the lowest of their "
+            f"scores, which a fresh good sample undercuts with a probability of up to "
             f"{1 / (len(scores) + 1):.2g}. Give more samples, or a larger false_alarm_rate.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=caller_level(),
         )
-        rank = 1
-    return float(np.sort(scores)[rank - 1])
+    return float(np.sort(scores)[np.clip(rank, 1, len(scores)) - 1])
 
 
 def choose_offset(

@@ -1,12 +1,17 @@
-"""Embeddings of any of the accepted shapes."""
+"""Embeddings of any of the accepted shapes, and estimators on their way to a new fit."""
 
-from typing import Any
+import sys
+import warnings
+from copy import copy, deepcopy
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
+
+Samples = TypeVar("Samples", bound=Any)
 
 
 def validate_embeddings(
@@ -82,3 +87,145 @@ def validate_embeddings(
             f"{estimator.grid_shape_}."
         )
     return X.reshape(len(X), -1, n_features)
+
+
+def snapshot(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Note parameters, so that a change can be told later.
+
+    Parameters
+    ----------
+    parameters : dict of str to object
+        Values by name.
+
+    Returns
+    -------
+    dict of str to object
+        Copies of lists and arrays, which might be changed in place; other values themselves.
+    """
+    return {
+        name: deepcopy(value) if isinstance(value, list | np.ndarray) else value
+        for name, value in parameters.items()
+    }
+
+
+def check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on learning with parameters other than those that it began with.
+
+    Parameters
+    ----------
+    before, now : dict of str to object
+        Values by name.
+
+    Raises
+    ------
+    ValueError
+        Names the parameter that has changed.
+    """
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name), now.get(name)
+        same = old is new or (type(old) is type(new) and bool(np.all(old == new)))
+        if not same:
+            raise ValueError(
+                f"{name} was {old!r} when the first samples were seen and is {new!r} now: what was "
+                "learnt cannot be carried over. Set it back, or start again with fit."
+            )
+
+
+def unfitted_copy(estimator: Any) -> Any:
+    """Make a copy of an estimator that has learnt nothing yet.
+
+    Fitting happens on copies, whose state the estimator takes over once nothing can fail any more:
+    errors and Ctrl-C leave the old model.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any; `_private_state` names what it learns beside attributes that end in an underscore.
+
+    Returns
+    -------
+    estimator
+        Shares its parameters.
+    """
+    model = copy(estimator)
+    for name in vars(estimator):
+        if name.endswith("_") or name in estimator._private_state:
+            delattr(model, name)
+    return model
+
+
+def good_samples(y: Any, n_samples: int) -> NDArray[np.intp] | None:
+    """Tell which samples are labelled good, so that no defect is learnt from.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or None
+        Labels: +1 for good samples, -1 for defective ones.
+    n_samples : int
+        Number of samples.
+
+    Returns
+    -------
+    ndarray of shape (n_good,), int, or None
+        Positions of the good samples; None if all are, or if `y` holds other labels.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label for each sample, or no good one.
+
+    Warns
+    -----
+    UserWarning
+        If there are labels other than +1 and -1, which are ignored.
+    """
+    if y is None:
+        return None
+    y = column_or_1d(y)
+    check_consistent_length(y, np.empty(n_samples))
+    labels = np.unique(y).tolist()
+    if not set(labels) <= {1, -1}:
+        warnings.warn(
+            f"y is ignored, since its labels {labels[:4]} are not +1 for good and -1 for defective "
+            "samples: all samples are taken for good. If 1 means defective, give 1 - 2 * y.",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
+        return None
+    good = np.flatnonzero(y == 1)
+    if len(good) == 0:
+        raise ValueError("y has no label +1: there is no good sample to learn from.")
+    return None if len(good) == n_samples else good
+
+
+def only_good(samples: Samples, y: Any) -> Samples:
+    """Leave out samples that are labelled defective.
+
+    Parameters
+    ----------
+    samples : ndarray of shape (n_samples, ...), or other sequence that takes arrays of indices
+        Samples, or what belongs to them.
+    y : array-like of shape (n_samples,) or None
+        Labels, see :func:`good_samples`.
+
+    Returns
+    -------
+    ndarray of shape (n_good, ...), or sequence
+        Those of the good samples.
+    """
+    good = good_samples(y, len(samples))
+    return samples if good is None else samples[good]
+
+
+def caller_level() -> int:
+    """Tell how many frames up a warning meets the user's code, as seen from who warns.
+
+    Returns
+    -------
+    int
+        A `stacklevel`.
+    """
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(("skpadim.", "sklearn.")):
+        frame, level = frame.f_back, level + 1
+    return level

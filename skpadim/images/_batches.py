@@ -144,7 +144,20 @@ def _finished(batch: np.ndarray, jobs: "list[Future[None]]") -> np.ndarray:
 
 
 def resize(pixels: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Resize uint8 pixels, grey or RGB, to (height, width), antialiased."""
+    """Resize pixels, antialiased.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width) or (height, width, 3), uint8
+        Grey levels or RGB.
+    image_size : (int, int)
+        Height and width to resize to.
+
+    Returns
+    -------
+    ndarray of shape image_size or (*image_size, 3), uint8
+        The pixels themselves if they have the size already.
+    """
     if pixels.shape[:2] == image_size:
         return pixels
     height, width = image_size

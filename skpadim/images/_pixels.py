@@ -42,6 +42,10 @@ _JPEG_TAIL = 64
 _FILTERS = threading.Lock()
 
 
+class _IrregularFileError(OSError):
+    """A pipe, a socket or a device, which may keep its reader waiting for ever."""
+
+
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """Read an image file into an array, as it is stored.
 
@@ -58,7 +62,8 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     Returns
     -------
     ndarray of shape (height, width) or (height, width, channels)
-        uint8, uint16, bool or float32; int32 for images whose integers have no known scale.
+        Pixels as uint8, uint16, bool or float32; int32 for images whose integers have no known
+        scale.
 
     Raises
     ------
@@ -83,8 +88,27 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_file(path: str | os.PathLike[str], name: str) -> np.ndarray:
-    """Read an image file, calling it `name` in errors."""
+    """Read an image file, as `read_image` does.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    name : str
+        What errors call it.
+
+    Returns
+    -------
+    ndarray of shape (height, width) or (height, width, channels)
+        The pixels as they are stored.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, is not an image, or is damaged.
+    """
     try:
+        _require_regular(path)
         with Image.open(path) as image:
             return stored_pixels(image)
     except Exception as error:
@@ -92,7 +116,18 @@ def read_file(path: str | os.PathLike[str], name: str) -> np.ndarray:
 
 
 def stored_pixels(image: Image.Image) -> np.ndarray:
-    """Return the pixels of a Pillow image the right way up, grey or RGB, in their own dtype."""
+    """Take the pixels of a Pillow image the right way up, grey or RGB, in their own dtype.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Image in any mode.
+
+    Returns
+    -------
+    ndarray of shape (height, width) or (height, width, channels)
+        The pixels.
+    """
     # PNG may carry its orientation behind the pixels, and TIFF is turned while it is loaded.
     image.load()
     orientation = _orientation(image)
@@ -111,11 +146,30 @@ def stored_pixels(image: Image.Image) -> np.ndarray:
 
 
 def check_file(path: str, name: str) -> tuple[int, int]:
-    """Check that an image can be read, without decoding it if its end can be seen to be there.
+    """Check that an image can be used, and decode it only if nothing less can tell.
 
-    Returns (height, width) as they will be after reading.
+    Parameters
+    ----------
+    path : str
+        The file.
+    name : str
+        What errors call it.
+
+    Returns
+    -------
+    (int, int)
+        Height and width as they will be after reading.
+
+    Raises
+    ------
+    TypeError
+        If the image has a dtype whose white is unknown.
+    ValueError
+        If the file is missing, is not an image or is damaged, or has floating-point pixels
+        outside [0, 1].
     """
     try:
+        _require_regular(path)
         # Filters belong to the whole process, and are put back: hence not in the threads that
         # read, and not in two threads of the user at once.
         with _FILTERS, warnings.catch_warnings():
@@ -123,16 +177,22 @@ def check_file(path: str, name: str) -> tuple[int, int]:
             image = Image.open(path)
         with image:
             has_scale = image.mode != "I" or image.format == "PPM"
+            has_range = image.mode != "F"
             size = _size_from_header(image, path)
             complete = _is_complete(image, path)
     except Exception as error:
         raise unreadable(name, error) from error
     if not has_scale:
         raise TypeError(_no_scale(name, "int32"))
-    if size is None or not complete:
-        height, width = read_file(path, name).shape[:2]
+    if size is None or not complete or not has_range:
+        height, width = checked_pixels(read_file(path, name), name).shape[:2]
         return height, width
     return size
+
+
+def _require_regular(path: str | os.PathLike[str]) -> None:
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise _IrregularFileError
 
 
 def _size_from_header(image: Image.Image, path: str) -> tuple[int, int] | None:
@@ -180,9 +240,24 @@ def _is_complete(image: Image.Image, path: str) -> bool:
 
 
 def unreadable(name: str, error: Exception) -> ValueError:
-    """Return the error to raise for a file that Pillow gave up on."""
+    """Make the error to raise for a file that could not be read.
+
+    Parameters
+    ----------
+    name : str
+        What errors call the file.
+    error : Exception
+        What Pillow or the file system have raised.
+
+    Returns
+    -------
+    ValueError
+        Says what is wrong with the file and what to do.
+    """
     if isinstance(error, FileNotFoundError):
         reason = "does not exist"
+    elif isinstance(error, _IrregularFileError):
+        reason = "is a pipe, a socket or a device; give the path of a regular file"
     elif isinstance(error, OSError) and error.filename and os.path.isdir(error.filename):
         reason = f"is a directory; {LOAD_FOLDER}"
     elif isinstance(error, UnidentifiedImageError):
@@ -198,7 +273,27 @@ def unreadable(name: str, error: Exception) -> ValueError:
 
 
 def checked_pixels(pixels: np.ndarray, name: str) -> np.ndarray:
-    """Return the pixels without alpha if `to_uint8` has a rule for them; raise if it has not."""
+    """Drop alpha, and make sure that `to_uint8` has a rule for the pixels.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width) or (height, width, channels)
+        Pixels as they are stored.
+    name : str
+        What errors call the image.
+
+    Returns
+    -------
+    ndarray of shape (height, width) or (height, width, 3)
+        Grey levels or RGB, in the dtype that was given.
+
+    Raises
+    ------
+    TypeError
+        If nobody knows which value of the dtype is white.
+    ValueError
+        If there are no pixels, or floating-point ones outside [0, 1].
+    """
     if pixels.ndim == 3:
         pixels = pixels[..., 0] if pixels.shape[2] < 3 else pixels[..., :3]
     dtype = pixels.dtype
@@ -249,6 +344,18 @@ def to_uint8(pixels: np.ndarray, name: str) -> np.ndarray:
 
     Grey images stay (height, width): resizing one channel takes a third of the time, and
     repeating it afterwards gives the same bits.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width) or (height, width, channels)
+        Pixels as they are stored.
+    name : str
+        What errors call the image.
+
+    Returns
+    -------
+    ndarray of shape (height, width) or (height, width, 3), uint8
+        Contiguous pixels.
     """
     pixels = checked_pixels(pixels, name)
     if pixels.dtype.kind == "f":

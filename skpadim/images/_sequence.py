@@ -75,7 +75,8 @@ class ImageSequence:
     -----
     What the check of a file costs is the reading of its header and, for PNG, of its checksums.
     JPEG files are only decoded if they lack an end marker, TIFF files if they are shorter than
-    their strips, since nothing else can tell; formats that hold no such marks are decoded.
+    their strips, since nothing else can tell. Formats that hold no such marks are decoded, and so
+    are files with floating-point pixels, whose range must be seen.
 
     Examples
     --------
@@ -96,22 +97,22 @@ class ImageSequence:
         if len(self._items) == 0:
             raise ValueError("X is empty; give at least one image.")
         # Views share the items and differ in these indices, which are those of the user's X.
-        self._indices = range(len(self._items))
-        self._sizes = [self._check(index) for index in self._indices]
+        self._indices = np.arange(len(self._items))
+        self._sizes = [self._check(index) for index in range(len(self._items))]
 
     def __len__(self) -> int:
         return len(self._indices)
 
     @overload
-    def __getitem__(self, key: slice) -> "ImageSequence": ...
+    def __getitem__(self, key: slice | np.ndarray) -> "ImageSequence": ...
     @overload
     def __getitem__(self, key: int) -> np.ndarray: ...
-    def __getitem__(self, key: int | slice) -> "np.ndarray | ImageSequence":
-        if isinstance(key, slice):
+    def __getitem__(self, key: int | slice | np.ndarray) -> "np.ndarray | ImageSequence":
+        if isinstance(key, slice | np.ndarray):
             view = copy.copy(self)
             view._indices = self._indices[key]
             return view
-        index = self._indices[key]
+        index = int(self._indices[key])
         return to_uint8(self._stored_pixels(index), self._name(index))
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -119,7 +120,13 @@ class ImageSequence:
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """Height and width of each image, known without decoding."""
+        """Height and width of each image, known without decoding.
+
+        Returns
+        -------
+        list of (int, int)
+            In pixels, EXIF orientation applied.
+        """
         return [self._sizes[index] for index in self._indices]
 
     def fingerprint(self) -> tuple:
@@ -137,7 +144,7 @@ class ImageSequence:
         ValueError
             If a file has disappeared.
         """
-        return tuple(self._fingerprint(index) for index in self._indices)
+        return tuple(self._fingerprint(index) for index in self._indices.tolist())
 
     def _fingerprint(self, index: int) -> tuple:
         item = self._items[index]
@@ -187,6 +194,11 @@ def _as_items(X: Any) -> Sequence | np.ndarray:
         if X.ndim != 1:
             raise ValueError(f"X is an array of objects of shape {X.shape}; it must have one axis.")
         X = X.tolist()
+    if isinstance(X, np.ndarray) and X.dtype.kind == "S":
+        raise TypeError(
+            f"X is an array of bytes, {X.dtype}; paths must be str: write [os.fsdecode(path) for "
+            "path in X]."
+        )
     if isinstance(X, (list, tuple)):
         return [_as_item(item, f"X[{index}]") for index, item in enumerate(X)]
     if _is_a(X, "torch", "Tensor"):

@@ -118,6 +118,18 @@ def test_a_defective_image_without_mask_is_named(parts):
         load_folder(parts / "ok", defective=parts / "ng", masks=parts / "masks")
 
 
+@pytest.mark.parametrize("folder", ["@eaDir", ".thumbnails", "late shift/@eaDir/3.jpg"])
+def test_folders_of_thumbnails_are_left_out(parts, write_image, folder):
+    before = list(load_folder(parts / "ok").X)
+    write_image(f"parts/ok/{folder}/thumbnail.png")
+    assert list(load_folder(parts / "ok").X) == before
+
+
+def test_the_folder_given_may_itself_be_hidden(parts):
+    (parts / "ok").rename(parts / ".ok")
+    assert len(load_folder(parts / ".ok").X) == 4
+
+
 def test_a_mask_without_image_is_named(parts, write_image):
     write_image("parts/masks/dent/77_mask.png")
     with pytest.raises(ValueError, match=r"77_mask\.png is the mask of no image: .*77\.\*"):

@@ -94,6 +94,18 @@ def test_an_unknown_category_is_an_error_that_lists_those_there_are(root):
         load_mvtec_ad(root, "hazel")
 
 
+@pytest.mark.parametrize("category", [None, 3, ["nut"]])
+def test_a_category_that_is_no_name_is_an_error(root, category):
+    with pytest.raises(TypeError, match="category must be the name of one category"):
+        load_mvtec_ad(root, category)
+
+
+@pytest.mark.parametrize("folder", ["@eaDir", ".cache"])
+def test_a_folder_of_thumbnails_is_no_defect(root, write_image, folder):
+    write_image(f"nut/test/{folder}/thumbnail.png")
+    assert set(load_mvtec_ad(root, "nut").defects_test) == {"bent", "good", "scratch"}
+
+
 def test_a_misspelt_category_is_an_error_with_a_suggestion(root):
     with pytest.raises(ValueError, match="Did you mean 'zipper'"):
         load_mvtec_ad(root, "ziper")

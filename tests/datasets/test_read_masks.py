@@ -1,5 +1,7 @@
 """Masks from files, at the size of heatmaps."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -73,6 +75,25 @@ def test_a_file_that_is_no_image_is_named_with_its_index(tmp_path):
     (tmp_path / "mask.png").write_text("not an image")
     with pytest.raises(ValueError, match=r"mask_paths\[0\], .*cannot be read as an image"):
         read_masks([tmp_path / "mask.png"], 4)
+
+
+def test_a_decompression_bomb_is_named_with_its_index(write_image, monkeypatch):
+    path = write_image("mask.png", PIXELS)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
+    with pytest.raises(ValueError, match=r"mask_paths\[1\], .*mask\.png, is too large"):
+        read_masks([None, path], 4)
+
+
+@pytest.mark.parametrize("path", ["mask.png", Path("mask.png")])
+def test_one_path_is_no_list(path):
+    with pytest.raises(TypeError, match=r"mask_paths is one path, 'mask\.png'.*\[mask_paths\]"):
+        read_masks(path, 4)
+
+
+@pytest.mark.parametrize("element", [3, b"mask.png", np.zeros((2, 3))])
+def test_an_element_that_is_no_path_is_named_before_a_file_is_read(element):
+    with pytest.raises(TypeError, match=r"mask_paths\[1\] has type .*; it must be a path"):
+        read_masks(["missing.png", element], 4)
 
 
 @pytest.mark.parametrize("size", [0, -3, (4,), (4, 0), (1, 2, 3), 4.5, None, "4"])

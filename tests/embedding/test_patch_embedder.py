@@ -2,6 +2,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from functools import partial
 
 import joblib
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
+from torchvision.models import get_model
 
 from skpadim.embedding import PatchEmbedder
 from skpadim.images import ImageSequence
@@ -29,6 +31,13 @@ class Small(nn.Module):
 
     def forward(self, x):
         return self.coarse(self.fine(x).relu())
+
+
+class SmallTanh(Small):
+    """The same weights, used in another way."""
+
+    def forward(self, x):
+        return self.coarse(self.fine(x).tanh())
 
 
 @pytest.fixture
@@ -171,6 +180,122 @@ def test_inference_mode_does_not_leak_between_batches(small, images):
     batches = small.iter_embed(ImageSequence(images))
     next(batches)
     assert not torch.is_inference_mode_enabled()
+
+
+# Its fingerprint
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"layers": ("coarse", "fine")},
+        {"layers": ("fine",)},
+        {"grid_stride": 4},
+        {"neighborhood": 1},
+        {"alignment": "nearest"},
+        {"image_size": (96, 64)},
+        {"image_size": (72, 104), "crop_size": (64, 96)},
+        {"precision": "bfloat16"},
+        {"random_state": 1},
+        {"backbone": lambda: SmallTanh()},
+    ],
+)
+def test_the_fingerprint_changes_with_what_decides_the_embedding(small, parameters):
+    before = small.fingerprint()
+    assert small.set_params(**parameters).fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"layers": ["fine", "coarse"]},
+        {"grid_stride": 8},
+        {"image_size": np.array([64, 96])},
+        {"crop_size": (64, 96)},
+        {"neighborhood": np.int64(3)},
+        {"device": "cpu"},
+        {"batch_size": 1},
+        {"verbose": 1},
+        {"backbone": lambda: Small()},
+    ],
+)
+def test_the_fingerprint_does_not_change_with_anything_else(small, parameters):
+    before = small.fingerprint()
+    assert small.set_params(**parameters).fingerprint() == before
+
+
+def test_the_fingerprint_is_that_of_the_file_not_of_its_path(tmp_path):
+    def fingerprint(name):
+        return PatchEmbedder("resnet18", weights=tmp_path / name, image_size=64).fingerprint()
+
+    network = get_model("resnet18", weights=None)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    torch.save(network.state_dict(), tmp_path / "same.pth")
+    before = fingerprint("weights.pth")
+    assert fingerprint("same.pth") == before
+    with torch.no_grad():
+        network.layer3[0].conv1.weight[0, 0, 0, 0] += 1
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    assert fingerprint("weights.pth") != before
+
+
+@pytest.mark.parametrize(
+    "make_copy", [clone, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
+)
+def test_a_copy_with_a_module_has_the_same_fingerprint(make_copy):
+    embedder = PatchEmbedder(Small(), layers=["coarse"], image_size=64)
+    before = embedder.fingerprint()
+    assert make_copy(embedder).fingerprint() == before
+
+
+def test_the_fingerprint_is_the_same_in_another_process():
+    code = (
+        "from skpadim.embedding import PatchEmbedder;"
+        "print(PatchEmbedder(image_size=(64, 96)).fingerprint())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == PatchEmbedder(image_size=(64, 96)).fingerprint()
+
+
+class Options(nn.Module):
+    """Cannot be traced; what it does is in attributes and buffers."""
+
+    def __init__(self, scale=1.0, shift=0.0, dtype=torch.float32):
+        super().__init__()
+        self.scales = [scale, None]
+        self.register_buffer("shift", torch.tensor(shift, dtype=dtype), persistent=False)
+        self.register_buffer("nothing", torch.empty(0))
+        self.layer = nn.Conv2d(3, 4, 4, stride=4)
+
+    def forward(self, x):
+        if x.isnan().any():
+            x = x.nan_to_num()
+        return self.layer(x * self.scales[0] + self.shift)
+
+
+@pytest.mark.parametrize("options", [{"scale": 2.0}, {"shift": 1.0}])
+def test_options_of_a_network_that_cannot_be_traced_are_in_the_fingerprint(options):
+    def fingerprint(**options):
+        make = partial(Options, **options)
+        return PatchEmbedder(make, layers=["layer"], image_size=64).fingerprint()
+
+    assert fingerprint() == fingerprint()
+    assert fingerprint(**options) != fingerprint()
+
+
+def test_the_statistics_of_the_input_are_in_the_fingerprint():
+    def fingerprint(config):
+        network = Small()
+        network.load_state_dict(state)
+        network.pretrained_cfg = config
+        return PatchEmbedder(network, layers=["fine"], image_size=64).fingerprint()
+
+    state = Small().state_dict()
+    config = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    assert fingerprint(config) == fingerprint(dict(config))
+    assert fingerprint(config) != fingerprint({**config, "mean": (0.5, 0.5, 0.4)})
 
 
 # An estimator of scikit-learn
@@ -321,6 +446,8 @@ def test_importing_it_imports_no_torch():
         ({"image_size": (224, 0)}, r"image_size=\(224, 0\) must be"),
         ({"image_size": (224, 224, 3)}, r"image_size=\(224, 224, 3\) must be"),
         ({"image_size": (224, 22.5)}, r"image_size=\(224, 22.5\) must be"),
+        ({"image_size": True}, "image_size=True must be"),
+        ({"crop_size": (64, True)}, r"crop_size=\(64, True\) must be"),
         ({"crop_size": (1,)}, r"crop_size=\(1,\) must be"),
         ({"crop_size": 256}, r"crop_size=\(256, 256\) must be .* not larger than image_size"),
         ({"image_size": (64, 96), "crop_size": (32, 100)}, "not larger than image_size"),
@@ -344,6 +471,36 @@ def test_images_too_small_for_the_network_are_an_error(images):
     embedder = PatchEmbedder("vgg11", layers=["features.20"], weights=None, image_size=8)
     with pytest.raises(ValueError, match="cannot take images of 8 x 8 pixels"):
         embedder.transform(images)
+
+
+def test_images_too_large_for_the_memory_are_an_error(images):
+    with pytest.raises(ValueError, match="cannot take images of 1000000 x 1000000 pixels"):
+        PatchEmbedder(image_size=10**6).transform(images)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("as_module", [True, False])
+def test_a_network_that_gives_no_numbers_is_an_error_that_blames_it(images, value, as_module):
+    def damaged():
+        network = Small()
+        nn.init.constant_(network.coarse.bias, value)
+        return network
+
+    backbone = damaged() if as_module else damaged
+    embedder = PatchEmbedder(backbone, layers=["coarse"], image_size=(64, 96))
+    name = "Small" if as_module else "damaged"
+    with pytest.raises(ValueError, match=f"backbone={name} gives NaN or infinite .* weights"):
+        embedder.transform(images)
+
+
+def test_large_numbers_whose_sum_is_infinite_are_numbers(images):
+    def large():
+        network = Small()
+        nn.init.constant_(network.coarse.bias, 1e38)
+        return network
+
+    embedder = PatchEmbedder(large, layers=["coarse"], image_size=(64, 96))
+    np.testing.assert_allclose(embedder.transform(images), np.float32(1e38))
 
 
 class Shapes(nn.Module):

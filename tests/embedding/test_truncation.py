@@ -1,4 +1,5 @@
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -170,6 +171,19 @@ class Untraceable(nn.Module):
 
 def test_hooks_catch_the_layers_of_a_network_that_cannot_be_traced():
     assert_equal_to_hooks(Untraceable().eval(), ("second", "first"))
+
+
+def test_threads_do_not_catch_the_outputs_of_each_other():
+    truncated = truncate(Untraceable().eval(), ("first", "second"))
+    inputs = [torch.full((1, 3, 16, 16), float(number)) for number in range(8)] * 20
+    expected = [truncated(x) for x in inputs]
+
+    def run(x):
+        with torch.inference_mode():  # each thread has its own
+            return truncated(x)
+
+    with ThreadPoolExecutor(4) as pool:
+        torch.testing.assert_close(list(pool.map(run, inputs)), expected)
 
 
 def test_no_hook_stays_on_the_network():

@@ -1,6 +1,9 @@
+import socketserver
 import sys
 from pathlib import Path
+from threading import Thread
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
@@ -9,7 +12,7 @@ from torch import nn
 from torchvision.models import get_model
 
 from skpadim.embedding._backbones import build_backbone
-from skpadim.embedding._weights import LITE_WHEELS, read_wheel
+from skpadim.embedding._weights import LITE_WHEELS, read_download, read_wheel
 
 RESNET18 = "resnet18-f37072fd.pth"
 
@@ -120,6 +123,60 @@ def test_without_file_and_internet_the_error_says_what_is_missing_and_what_to_do
     assert not (hub / RESNET18).exists()
 
 
+@pytest.fixture
+def serve(monkeypatch):
+    """Start a server that answers anything with the same bytes; return its address."""
+    servers = []
+
+    def start(answer):
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                while self.rfile.readline().strip():
+                    pass
+                self.wfile.write(answer)
+
+        server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        servers.append((server, thread))
+        return "http://{}:{}".format(*server.server_address)
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\nno weights", "invalid hash value", id="other file"),
+        pytest.param(
+            b"HTTP/1.0 200 OK\r\nContent-Length: 999\r\n\r\nno",
+            "invalid hash value",
+            id="connection lost",
+        ),
+        pytest.param(b"nonsense\r\n", "nonsense", id="no HTTP"),
+        pytest.param(b"HTTP/1.0 404 Not Found\r\n\r\n", "404", id="not found"),
+    ],
+)
+def test_a_broken_download_is_an_error_with_its_reason_and_leaves_nothing(
+    hub, serve, answer, reason
+):
+    url = f"{serve(answer)}/{RESNET18}"
+    with pytest.raises(FileNotFoundError, match=rf"{RESNET18}.*{url} \(.*{reason}"):
+        read_download("resnet18", url)
+    assert list(hub.iterdir()) == []
+
+
+def test_a_damaged_file_in_the_cache_is_named(hub):
+    (hub / RESNET18).write_bytes(b"hello world")
+    with pytest.raises(ValueError, match=rf"{hub / RESNET18} cannot be read"):
+        build("resnet18")
+
+
 def test_nothing_is_downloaded_for_layers_that_do_not_exist(hub):
     with pytest.raises(ValueError, match="does not have"):
         build("resnet18", layers=("layer9",))
@@ -143,6 +200,14 @@ def test_weights_of_timm_that_are_missing_are_named(tmp_path, monkeypatch):
 def test_a_timm_network_without_weights_is_an_error():
     with pytest.raises(ValueError, match=r"timm/efficientnet_b0_gn.*No pretrained weights"):
         build("timm/efficientnet_b0_gn")
+
+
+@pytest.mark.parametrize(("tag", "hint"), [("nope", ""), ("a1_in1", r"\.a1_in1k")])
+def test_an_unknown_tag_of_timm_is_an_unknown_backbone_that_suggests_others(tag, hint):
+    with pytest.raises(
+        ValueError, match=rf"'timm/resnet18\.{tag}' is unknown.*'timm/resnet18{hint}'"
+    ):
+        build(f"timm/resnet18.{tag}")
 
 
 # Files
@@ -203,6 +268,13 @@ def test_keys_that_do_not_fit_are_an_error_that_names_some(backbone, tmp_path):
         build(backbone, weights=tmp_path / "weights.pth")
 
 
+@pytest.mark.parametrize("key", ["weight", "_conv_stem.scale", "_bn0"])
+def test_keys_that_do_not_fit_are_named_as_in_the_file(key, tmp_path):
+    torch.save({key: torch.ones(1)}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=rf"1 are unexpected \({key}\)"):
+        build("efficientnet_lite0", weights=tmp_path / "weights.pth")
+
+
 def test_shapes_that_do_not_fit_are_an_error(tmp_path):
     state = state_of("resnet18")
     torch.save({**state, "fc.bias": torch.ones(3)}, tmp_path / "weights.pth")
@@ -240,11 +312,23 @@ def test_a_file_that_would_run_code_is_not_loaded(tmp_path):
     assert not (tmp_path / "touched").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights"])
-def test_a_damaged_file_is_an_error(content, tmp_path):
-    (tmp_path / "weights.pth").write_bytes(content)
-    with pytest.raises(ValueError, match=r"weights.pth cannot be read"):
-        build("resnet18", weights=tmp_path / "weights.pth")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: b"", id="empty"),
+        pytest.param(lambda content: b"no weights", id="text"),
+        pytest.param(lambda content: b"hello world", id="text that looks like a pickle"),
+        pytest.param(lambda content: np.random.default_rng(0).bytes(1000), id="random"),
+        pytest.param(lambda content: content[:100], id="beginning"),
+        pytest.param(lambda content: content[:-100], id="truncated"),
+    ],
+)
+@pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_lite0", "timm/test_resnet"])
+def test_a_damaged_file_is_an_error_that_names_it(damage, backbone, file):
+    save({"weight": torch.ones(1000)}, file)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(ValueError, match=rf"{file} cannot be read"):
+        build(backbone, weights=file)
 
 
 def test_without_safetensors_the_error_says_so(tmp_path, monkeypatch):

@@ -72,6 +72,33 @@ def test_a_mean_a_thousand_times_the_deviation_costs_no_accuracy(batch_size):
     assert_same_moments(moments, X)
 
 
+def test_a_mean_far_above_the_deviation_costs_no_accuracy_in_float64():
+    X = make_embeddings(40, dimensions=16, offset=1e8, dtype=np.float64)
+    moments = PatchMoments().update(X)
+    _, expected = two_pass(X)
+    np.testing.assert_allclose(scatter(moments), expected, rtol=1e-6, atol=1e-6 * expected.max())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16])
+def test_other_dtypes_are_taken_to_float64(dtype):
+    X = np.random.default_rng(0).integers(0, 250, size=(30, 3, 4)).astype(dtype)
+    moments = PatchMoments().update(X)
+    assert moments.dtype == np.float64
+    _, expected = two_pass(X)
+    np.testing.assert_allclose(scatter(moments), expected)
+
+
+def test_a_dimension_that_does_not_vary_has_the_mean_variance_of_the_others():
+    X = make_embeddings(30, dimensions=4, dtype=np.float64)
+    X[..., 2] = 0.1  # its mean over positions is not exactly 0.1
+    variance = PatchMoments().update(X).variance()
+    expected = np.delete(X.reshape(-1, 4).var(axis=0), 2)
+    np.testing.assert_allclose(np.delete(variance, 2), expected)
+    assert variance[2] == pytest.approx(expected.mean())
+    constant = PatchMoments().update(np.full((5, 2, 3), 0.1))
+    np.testing.assert_array_equal(constant.variance(), 1.0)
+
+
 def test_merging_leaves_the_other_moments_as_they_were():
     X = make_embeddings(30)
     other = PatchMoments().update(X[10:])
@@ -128,3 +155,5 @@ def test_embeddings_of_another_shape_are_refused():
         moments.update(make_embeddings(4, positions=2, dimensions=4))
     with pytest.raises(ValueError, match=r"moments of shape \(3, 5\)"):
         moments.merge(PatchMoments().update(make_embeddings(4, positions=3, dimensions=5)))
+    with pytest.raises(ValueError, match="must have shape"):
+        PatchMoments().update(np.zeros((4, 5)))

@@ -1,8 +1,10 @@
 """PatchGaussian against SciPy, scikit-learn and brute force in float64."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from sklearn.base import clone
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info
 
 from skpadim import PatchGaussian
 from skpadim.gaussian import PatchMoments
@@ -46,6 +49,7 @@ def brute_force_distances(X_train, X, ridge):
 
 
 @few_samples
+@pytest.mark.filterwarnings("ignore:y is ignored:UserWarning")
 @parametrize_with_checks(
     [
         PatchGaussian(),
@@ -256,7 +260,7 @@ def test_models_fitted_in_parts_ask_for_calibration():
 def test_one_sample_is_not_enough_to_score_but_is_kept():
     X = make_embeddings(3)
     detector = PatchGaussian().partial_fit(X[:1])
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="give at least one more"):
         detector.score_samples(X)
     assert detector.partial_fit(X[1:]).score_samples(X).shape == (3,)
 
@@ -378,19 +382,157 @@ def test_a_pickled_model_gives_equal_scores_and_holds_numpy_only():
 
 
 @few_samples
-def test_an_unfinished_call_leaves_the_model_as_it_was(monkeypatch):
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("where", ["factorize", "ridge_of"])
+def test_an_interrupted_call_leaves_the_model_as_it_was(monkeypatch, method, where):
     X = make_embeddings(20)
-    detector = PatchGaussian().partial_fit(X)
-    before = detector.score_samples(X)
+    detector = PatchGaussian().partial_fit(X).calibrate(X)
+    before = detector.decision_function(X)
 
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PatchMoments, "merge", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        detector.partial_fit(X + 5)
-    np.testing.assert_array_equal(detector.score_samples(X), before)
-    assert detector.n_samples_seen_ == 20
+    with monkeypatch.context() as patch:
+        patch.setattr(f"skpadim.gaussian._patch_gaussian.{where}", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(detector, method)(X + 5)
+    np.testing.assert_array_equal(detector.decision_function(X), before)
+    whole = PatchGaussian().fit(np.concatenate([X, X + 5]))
+    detector.partial_fit(X + 5)
+    np.testing.assert_allclose(detector.score_samples(X), whole.score_samples(X), rtol=1e-9)
+
+
+@few_samples
+def test_a_failed_call_leaves_the_model_as_it_was():
+    X = make_embeddings(30)
+    detector = PatchGaussian(reg_covar=0)
+    with pytest.raises(ValueError, match="singular"):
+        detector.partial_fit(X[:4])
+    assert not hasattr(detector, "n_samples_seen_")
+    detector.partial_fit(X)
+    scores = detector.score_samples(X)
+    for bad in (make_embeddings(1, grid=(2, 2)), np.full((20, 2, 2, 3), np.nan)):
+        with pytest.raises(ValueError, match=r"minimum of 2|NaN"):
+            detector.fit(bad)
+    with pytest.raises(ValueError, match="n_components=9"):
+        clone(detector).fit(X).set_params(n_components=9).fit(make_embeddings(20, grid=(2, 2)))
+    np.testing.assert_array_equal(detector.score_samples(X), scores)
+    assert detector.n_samples_seen_ == 30
+
+
+@few_samples
+def test_fit_forgets_what_came_before():
+    X = make_embeddings(20)
+    detector = PatchGaussian().partial_fit(X + 7).fit(X).partial_fit(make_embeddings(20, seed=3))
+    whole = PatchGaussian().fit(np.concatenate([X, make_embeddings(20, seed=3)]))
+    np.testing.assert_allclose(detector.score_samples(X), whole.score_samples(X), rtol=1e-6)
+    frame = pd.DataFrame(X[:, 0, 0], columns=list("abcde"))
+    assert list(detector.fit(frame).feature_names_in_) == list("abcde")
+    assert not hasattr(detector.fit(X), "feature_names_in_")
+    detector.fit(frame).fit_moments(PatchMoments().update(X.reshape(20, 6, 5)))
+    assert not hasattr(detector, "feature_names_in_")
+
+
+def test_threads_that_score_together_leave_blas_as_it_was():
+    X = make_embeddings(60, grid=(40, 40), dimensions=24, dtype=np.float32)
+    detector = PatchGaussian().fit(X)
+    expected = detector.score_samples(X[:8])
+    before = threadpool_info()
+    with ThreadPoolExecutor(4) as pool:
+        for scores in pool.map(detector.score_samples, [X[:8]] * 40):
+            np.testing.assert_array_equal(scores, expected)
+    assert threadpool_info() == before
+
+
+def test_the_relative_ridge_has_no_scale():
+    X = make_embeddings(60, grid=())
+    new = make_embeddings(10, grid=(), seed=1)
+    expected = PatchGaussian().fit(X).decision_function(new)
+    scales = np.array([1e-8, 1e-3, 1, 1e4, 1e9])
+    scaled = PatchGaussian().fit(X * scales).decision_function(new * scales)
+    np.testing.assert_allclose(scaled, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["random", "orthogonal"])
+def test_rounding_in_a_constant_dimension_is_no_anomaly(reduction):
+    X = make_embeddings(40, grid=(7, 7))
+    X[..., 2] = 0.1
+    detector = PatchGaussian(reduction=reduction, n_components=4, random_state=2).fit(X)
+    new = make_embeddings(5, grid=(7, 7), seed=1)
+    new[..., 2] = 0.1
+    scores = detector.score_samples(new)
+    new[..., 2] *= 1 + 1e-6
+    np.testing.assert_allclose(detector.score_samples(new), scores, rtol=1e-4)
+
+
+@few_samples
+def test_an_orthogonal_frame_drawn_without_a_seed_stays_the_same():
+    X = make_embeddings(40)
+    detector = PatchGaussian(n_components=3, reduction="orthogonal").partial_fit(X)
+    deviation = X.reshape(-1, 5).std(axis=0)
+    frame = detector.components_ * deviation
+    detector.partial_fit(X)
+    np.testing.assert_allclose(detector.components_ * deviation, frame, rtol=1e-9)
+
+
+@few_samples
+@pytest.mark.parametrize("n", [40, 12])
+def test_leave_one_out_is_exact_enough_in_float32(n):
+    X = make_embeddings(n, grid=(4,), dimensions=20, dtype=np.float32)
+    moments = PatchMoments().update(X)
+    detector = PatchGaussian().fit_moments(moments)
+    distances = detector.leave_one_out(moments).distances(X)
+    for i in (0, n - 1):
+        others = np.delete(X, i, axis=0)
+        expected = brute_force_distances(others, X[[i]], detector.ridge_)[0]
+        np.testing.assert_allclose(distances[i], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [1e-11, 1 - 1e-11])
+@few_samples
+def test_extreme_rates_give_the_lowest_and_the_highest_score(rate):
+    detector = PatchGaussian(false_alarm_rate=rate).fit(make_embeddings(40))
+    extreme = np.min if rate < 0.5 else np.max
+    assert detector.offset_ == extreme(detector.calibration_scores_)
+
+
+@pytest.mark.parametrize("call", ["fit", "calibrate"])
+def test_the_warning_points_at_the_users_line(call):
+    detector = PatchGaussian().fit(make_embeddings(40))
+    with pytest.warns(UserWarning, match="cannot be promised") as warned:
+        getattr(detector, call)(make_embeddings(5))
+    assert warned[0].filename == __file__
+
+
+def test_a_change_in_place_or_of_type_is_a_change():
+    X = make_embeddings(20)
+    kept = [0, 1, 2]
+    detector = PatchGaussian(reduction=kept).partial_fit(X)
+    kept[1] = 4
+    with pytest.raises(ValueError, match="reduction was"):
+        detector.partial_fit(X)
+    detector = PatchGaussian(n_components=1, reduction="pca").partial_fit(X)
+    with pytest.raises(ValueError, match="n_components was"):
+        detector.set_params(n_components=1.0).partial_fit(X)
+
+
+def test_another_ridge_holds_from_the_next_samples_on():
+    X = make_embeddings(20)
+    detector = PatchGaussian().partial_fit(X[:10]).set_params(reg_covar=2.0).partial_fit(X[10:])
+    expected = PatchGaussian(reg_covar=2.0).fit(X).score_samples(X)
+    np.testing.assert_allclose(detector.score_samples(X), expected)
+    with pytest.raises(ValueError, match="reg_covar"):
+        detector.set_params(reg_covar=-1).partial_fit(X)
+
+
+def test_moments_of_nothing_or_of_nan_are_refused():
+    with pytest.raises(ValueError, match="at least 1 sample is needed"):
+        PatchGaussian().partial_fit_moments(PatchMoments())
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        PatchGaussian().fit_moments(PatchMoments().update(np.full((3, 2, 2), np.nan)))
+    detector = PatchGaussian().fit(make_embeddings(20))
+    with pytest.raises(ValueError, match="at least 2 samples are needed"):
+        detector.leave_one_out(PatchMoments().update(np.zeros((1, 6, 5))))
 
 
 @pytest.mark.parametrize(
@@ -436,6 +578,19 @@ def test_embeddings_that_do_not_fit_are_refused(X, message):
 def test_a_singular_covariance_says_what_to_do():
     with pytest.raises(ValueError, match="singular: raise reg_covar"):
         PatchGaussian(reg_covar=0).fit(make_embeddings(4))
+
+
+def test_samples_labelled_defective_are_left_out():
+    X = make_embeddings(50)
+    y = np.repeat([1, -1], [40, 10])
+    detector = PatchGaussian().fit(X, y)
+    np.testing.assert_array_equal(
+        detector.score_samples(X), PatchGaussian().fit(X[:40]).score_samples(X)
+    )
+    assert detector.calibrate(X, y).offset_ == PatchGaussian().fit(X[:40]).calibrate(X[:40]).offset_
+    assert PatchGaussian().partial_fit(X, y).n_samples_seen_ == 40
+    with pytest.raises(ValueError, match="minimum of 2 good samples"):
+        PatchGaussian().fit(X, np.repeat([1, -1], [1, 49]))
 
 
 def test_one_sample_is_refused():

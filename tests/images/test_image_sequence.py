@@ -299,6 +299,13 @@ def test_elements_of_other_types_are_refused(element, paths):
         ImageSequence([paths[0], element])
 
 
+def test_an_array_of_bytes_is_refused_with_the_way_to_decode_it():
+    with pytest.raises(
+        TypeError, match=r"array of bytes, .*\[os\.fsdecode\(path\) for path in X\]"
+    ):
+        ImageSequence(np.array([b"a.png", b"b.png"]))
+
+
 def test_a_table_of_paths_is_refused(paths):
     with pytest.raises(ValueError, match=r"shape \(1, 3\); it must have one axis"):
         ImageSequence(np.array([paths], dtype=object))
@@ -417,11 +424,31 @@ def test_a_file_damaged_after_the_check_is_named_with_its_index(tmp_path, photog
         images[1]
 
 
-def test_floating_point_files_outside_zero_to_one_are_named_when_read(tmp_path):
-    path = tmp_path / "height.tiff"
-    Image.fromarray(np.array([[0, 7.5]], np.float32)).save(path)
-    with pytest.raises(ValueError, match=r"height\.tiff', has .* from 0 to 7\.5"):
-        ImageSequence([path])[0]
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(7.5, "from 0 to 7\\.5"), (np.nan, "NaN or infinite"), (np.inf, "NaN or infinite")],
+)
+def test_a_floating_point_file_out_of_range_is_found_on_construction(tmp_path, value, message):
+    paths = [tmp_path / "height0.tiff", tmp_path / "height1.tiff"]
+    for path, last in zip(paths, (1, value), strict=True):
+        Image.fromarray(np.array([[0, last]], np.float32)).save(path)
+    with pytest.raises(ValueError, match=rf"X\[1\], .*height1\.tiff', has .*{message}"):
+        ImageSequence(paths)
+
+
+def test_a_floating_point_file_in_range_is_read(tmp_path):
+    pixels = np.array([[0, 0.5, 1]], np.float32)
+    Image.fromarray(pixels).save(tmp_path / "height.tiff")
+    assert_holds(ImageSequence([tmp_path / "height.tiff"]), [np.array([[0, 128, 255]], np.uint8)])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_refused_instead_of_waited_for(paths, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ValueError, match=r"X\[1\], .*pipe\.png', is a pipe, a socket or a device"):
+        ImageSequence([paths[0], tmp_path / "pipe.png"])
+    with pytest.raises(ValueError, match=r"pipe\.png' is a pipe"):
+        read_image(tmp_path / "pipe.png")
 
 
 # -------------------------------------------------------------------------------- as a sequence
