@@ -104,6 +104,9 @@ class PaDiM(OutlierMixin, BaseEstimator):
         Number of training images.
     grid_shape_ : tuple of int (height, width)
         Shape of the patch grid; with "passthrough" that of X between its first and last axis.
+    weights_hash_ : str
+        SHA-256 of the backbone's weights; predictions with others are refused. Not with
+        "passthrough".
     n_features_in_ : int
         Number of dimensions of an embedding; only with "passthrough".
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -445,6 +448,13 @@ class PaDiM(OutlierMixin, BaseEstimator):
             free = {name: getattr(self.embedder, name) for name in _FREE_EMBEDDER_PARAMETERS}
             self.embedder_.set_params(**free)
         images = only_good(ImageSequence(X), y)
+        if self.embedder_.weights_hash != self.weights_hash_:
+            raise ValueError(
+                f"the weights of backbone={self.embedder_.backbone!r} are not those that the model "
+                f"was fitted with: their SHA-256 is {self.embedder_.weights_hash[:8]}..., not "
+                f"{self.weights_hash_[:8]}... All scores would be wrong. Give it those weights, or "
+                "fit it again."
+            )
         return ImageStream(images, self.embedder_, channels, self.memory, self.verbose)
 
     def _select(self, n_dimensions: int) -> NDArray[np.intp] | None:
@@ -473,6 +483,7 @@ class PaDiM(OutlierMixin, BaseEstimator):
         self.embedder_: str | PatchEmbedder = stream.embedder
         if isinstance(stream, ImageStream):
             self.grid_shape_: tuple[int, ...] = stream.grid_shape
+            self.weights_hash_ = stream.embedder.weights_hash
         self.gaussian_ = gaussian
         self.components_ = gaussian.components_ if stream.channels is None else stream.channels
         self.n_samples_seen_ = gaussian.n_samples_seen_

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skpadim.embedding._weights import (
     LITE_WHEELS,
+    hash_weights,
     load_strictly,
     missing_download,
     read_download,
@@ -54,12 +55,15 @@ class Backbone(NamedTuple):
         Names of the layers.
     mean, std : tuple of float
         Of the red, green and blue input, in units of 0 to 255.
+    weights_hash : str
+        SHA-256 of the weights as they were published, in hexadecimal digits.
     """
 
     network: "torch.nn.Module"
     layers: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    weights_hash: str
 
 
 def build_backbone(
@@ -121,8 +125,10 @@ def _cut(
     from skpadim.embedding._truncation import truncate
 
     _check_layers(network, layers)
+    # Before batch norms are folded, whose rounding differs between processors.
+    weights_hash = hash_weights(network)
     truncated = truncate(network.eval(), layers)
-    return Backbone(truncated, layers, _of_255(mean), _of_255(std))
+    return Backbone(truncated, layers, _of_255(mean), _of_255(std), weights_hash)
 
 
 def _check_layers(network: "torch.nn.Module", layers: tuple[str, ...]) -> None:
@@ -284,7 +290,8 @@ def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
     channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
     network = ReorderedNetwork(features, order, channels_last)
     config = whole.pretrained_cfg
-    return Backbone(network, layers, _of_255(config["mean"]), _of_255(config["std"]))
+    mean, std = _of_255(config["mean"]), _of_255(config["std"])
+    return Backbone(network, layers, mean, std, hash_weights(features))
 
 
 def _missing_timm_download(

@@ -28,6 +28,7 @@ class MapExtractor:
         # processors most of all, and the embeddings need no rearrangement in the end.
         self.network = backbone.network.to(device).to(memory_format=torch.channels_last)
         self.layers = backbone.layers
+        self.weights_hash = backbone.weights_hash
         self.device = device
         self.mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)

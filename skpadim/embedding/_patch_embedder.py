@@ -273,6 +273,17 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
         # No yield here, or errors would wait for the first batch.
         return (embed(batch) for batch in batches)
 
+    @property
+    def weights_hash(self) -> str:
+        """Hash of the network's weights, which tells one set of weights from another.
+
+        Returns
+        -------
+        str
+            SHA-256, 64 hexadecimal digits.
+        """
+        return self._extractor().weights_hash
+
     def fingerprint(self) -> str:
         """Key that changes whenever the embedding of an image may change.
 

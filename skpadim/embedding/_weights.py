@@ -248,6 +248,30 @@ def load_strictly(
         )
 
 
+def hash_weights(network: "torch.nn.Module") -> str:
+    """Hash of parameters and buffers.
+
+    Parameters
+    ----------
+    network : Module
+        A network, on any device.
+
+    Returns
+    -------
+    str
+        SHA-256 of names, types, shapes and values, 64 hexadecimal digits.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        tensor = tensor.detach().cpu().contiguous()
+        digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        # As bytes, because NumPy does not know all dtypes.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def _some(keys: Any) -> str:
     """Return a few keys for an error."""
     first = ", ".join(map(str, list(keys)[:3]))

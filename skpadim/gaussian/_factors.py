@@ -102,7 +102,7 @@ class Factor(NamedTuple):
         """
         moments = PatchMoments()
         moments.n_samples = n_samples
-        moments.dtype = self.matrix.dtype
+        moments._dtype = self.matrix.dtype.name
         moments.mean = mean.astype(np.float64)
         moments.root = moments.scatter = None
         n_positions, _, n_dimensions = self.matrix.shape

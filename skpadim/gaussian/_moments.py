@@ -18,8 +18,6 @@ class PatchMoments:
     ----------
     n_samples : int
         Number of samples seen.
-    dtype : dtype
-        Of the first samples.
     mean : ndarray of shape (n_positions, n_dimensions), float64
         Mean embedding of each position.
     root : ndarray of shape (n_samples - 1, n_positions, n_dimensions) or None
@@ -44,10 +42,21 @@ class PatchMoments:
     """
 
     n_samples: int = 0
-    dtype: np.dtype
+    _dtype: str  # a name, since files without pickle take no dtype
     mean: NDArray[np.float64]
     root: NDArray | None
     scatter: NDArray[np.float64] | None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the first samples.
+
+        Returns
+        -------
+        dtype
+            Either float32 or float64.
+        """
+        return np.dtype(self._dtype)
 
     def update(self, X: ArrayLike) -> "PatchMoments":
         """Let samples join.
@@ -72,7 +81,7 @@ class PatchMoments:
         if len(X) == 0:
             return self
         if self.n_samples == 0:
-            self.dtype = X.dtype
+            self._dtype = X.dtype.name
             self.mean = np.zeros(X.shape[1:])
             self.root = np.empty((0, *X.shape[1:]), dtype=X.dtype)
             self.scatter = None
@@ -276,7 +285,7 @@ class PatchMoments:
 
     def _copy(self, other: "PatchMoments") -> "PatchMoments":
         self.n_samples = other.n_samples
-        self.dtype = other.dtype
+        self._dtype = other._dtype
         self.mean = other.mean.copy()
         self.root = None if other.root is None else other.root.copy()
         self.scatter = None if other.scatter is None else other.scatter.copy()
@@ -285,7 +294,7 @@ class PatchMoments:
     def _transformed(self, mean, of_rows, of_scatter, n_dimensions) -> "PatchMoments":
         moments = PatchMoments()
         moments.n_samples = self.n_samples
-        moments.dtype = self.dtype
+        moments._dtype = self._dtype
         moments.mean = mean
         moments.root = moments.scatter = None
         if self.root is not None:

@@ -1,6 +1,8 @@
 """One Gaussian per grid position, as a scikit-learn outlier detector."""
 
+import warnings
 from copy import copy
+from importlib.metadata import version
 from numbers import Integral, Real
 from typing import Any
 
@@ -24,6 +26,7 @@ from skpadim.gaussian._reduction import (
 )
 from skpadim.gaussian._threshold import check_calibrated, choose_offset
 from skpadim.gaussian._validation import (
+    caller_level,
     check_unchanged,
     only_good,
     snapshot,
@@ -500,6 +503,20 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
         n_positions, self.n_features_in_ = moments.mean.shape
         self.grid_shape_ = (n_positions,)
         self.__dict__.pop("feature_names_in_", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_skpadim_version": version("skpadim")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saved, now = state.pop("_skpadim_version", None), version("skpadim")
+        if saved != now:
+            warnings.warn(
+                f"this model was saved by skpadim {saved} and is loaded by skpadim {now}: its "
+                "scores may differ. Check it on known images, or fit it again.",
+                UserWarning,
+                stacklevel=caller_level(),
+            )
+        super().__setstate__(state)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
