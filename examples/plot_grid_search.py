@@ -107,9 +107,9 @@ print(f"form (b): {seconds_embedding:.1f} s to embed, {seconds_b:.1f} s for {n_f
 
 # %%
 # One might go further: the moments of all dimensions contain those of every subset, so that all
-# candidates of a fold could share them. It would save little. Moments are quickly made; the time
-# of the larger candidates goes into factors and leave-one-out distances, which each needs for
-# itself.
+# candidates of a fold could share them. The package has no such search. Moments are quickly made;
+# more of the time of the larger candidates goes into factors and leave-one-out distances, which
+# each needs for itself. (``benchmarks/search.py`` has a prototype, and its times.)
 
 good = embeddings[y == 1]
 grids = good.reshape(len(good), -1, good.shape[-1])
