@@ -13,8 +13,8 @@ _EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
 
 def aupro_score(
-    masks: ArrayLike | Sequence[ArrayLike],
-    heatmaps: ArrayLike | Sequence[ArrayLike],
+    masks: NDArray | Sequence[ArrayLike],
+    heatmaps: NDArray | Sequence[ArrayLike],
     *,
     max_fpr: float = 0.3,
 ) -> float:
@@ -94,16 +94,16 @@ def aupro_score(
 
 
 def _pool(
-    masks: ArrayLike | Sequence[ArrayLike], heatmaps: ArrayLike | Sequence[ArrayLike]
+    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Scores of all good pixels, of all defective pixels, and the weights of the latter."""
-    if len(masks) != len(heatmaps):  # type: ignore[arg-type]
+    if len(masks) != len(heatmaps):
         raise ValueError(
             "masks and heatmaps must be of the same images; "
-            f"got {len(masks)} masks and {len(heatmaps)} heatmaps."  # type: ignore[arg-type]
+            f"got {len(masks)} masks and {len(heatmaps)} heatmaps."
         )
     good, defective, weights, n_regions = [], [], [], 0
-    for index, pair in enumerate(zip(masks, heatmaps, strict=True)):  # type: ignore[arg-type]
+    for index, pair in enumerate(zip(masks, heatmaps, strict=True)):
         mask, heatmap = _check_pair(*pair, index)
         labels, n_labels = ndimage.label(mask, structure=_EIGHT_CONNECTED)
         good.append(heatmap[~mask])
