@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skpadim._callbacks import CallbackSupport
 from skpadim._streams import EmbeddingStream, ImageStream, Stream
 from skpadim.embedding import PatchEmbedder
 from skpadim.gaussian import PatchGaussian, PatchMoments
@@ -37,7 +38,7 @@ _SPOOL_BYTES = 128 * 2**20
 _FREE_EMBEDDER_PARAMETERS = ("batch_size", "device", "verbose")
 
 
-class PaDiM(OutlierMixin, BaseEstimator):
+class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
     """Detect and locate defects in images after seeing good ones only.
 
     Each image is turned into embeddings of its patches by a pretrained network. Good images give
@@ -210,6 +211,7 @@ class PaDiM(OutlierMixin, BaseEstimator):
         TypeError
             If X is not images.
         """
+        task = self._begin_fit(X, y, n_subtasks=2)
         model = unfitted_copy(self)
         stream = model._start(X, y)
         if len(stream) < 2:
@@ -219,7 +221,8 @@ class PaDiM(OutlierMixin, BaseEstimator):
             )
         moments = PatchMoments()
         spool: list[NDArray] = []
-        for batch in stream.batches(progress="Learning"):
+        batches = stream.batches(progress="Learning")
+        for batch in task.follow("learn", batches, stream.n_batches()):
             if (moments.n_samples + len(batch)) * batch[0].nbytes <= _SPOOL_BYTES:
                 spool.append(batch)
             moments.update(batch)
@@ -228,15 +231,20 @@ class PaDiM(OutlierMixin, BaseEstimator):
             distances = gaussian.leave_one_out(moments).distances
         else:
             distances = gaussian.patch_distances
+        # A callback may have stopped the learning before the last image.
+        rest = slice(sum(map(len, spool)), moments.n_samples)
         del moments
-        rest = stream.batches(start=sum(map(len, spool)), progress="Calibrating")
+        batches = chain(spool, stream.batches(rest, progress="Calibrating"))
+        n_batches = len(spool) + stream.n_batches(rest)
         scores = [
             heatmap_scores(model._to_heatmaps(distances(batch), stream))
-            for batch in chain(spool, rest)
+            for batch in task.follow("calibrate", batches, n_batches)
         ]
         model._adopt(stream, gaussian)
         model._set_offset(np.concatenate(scores), self.contamination)
-        return self._become(model)
+        self._become(model)
+        task.end(X, y)
+        return self
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any = None) -> "PaDiM":

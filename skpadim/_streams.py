@@ -1,6 +1,7 @@
 """What a detector is given, as batches of embeddings."""
 
 from collections.abc import Iterator
+from math import ceil
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -15,6 +16,8 @@ from skpadim.images import ImageSequence, center_crop_slices
 
 # Batches of embeddings that come as they are.
 _BATCH_BYTES = 16 * 2**20
+
+_ALL = slice(None)
 
 
 class EmbeddingStream:
@@ -39,17 +42,33 @@ class EmbeddingStream:
         self.channels = channels
         height, width = (1, 1, *grid_shape)[-2:]
         self.grid_shape = self.heatmap_size = (height, width)
+        self._batch_size = max(1, _BATCH_BYTES // X[0].nbytes)
 
     def __len__(self) -> int:
         return len(self._X)
 
-    def batches(self, start: int = 0, progress: str = "") -> Iterator[NDArray]:
+    def n_batches(self, samples: slice = _ALL) -> int:
+        """Count batches.
+
+        Parameters
+        ----------
+        samples : slice, default=slice(None)
+            The samples that would be iterated over.
+
+        Returns
+        -------
+        int
+            As many as `batches` yields.
+        """
+        return _n_batches(len(self), samples, self._batch_size)
+
+    def batches(self, samples: slice = _ALL, progress: str = "") -> Iterator[NDArray]:
         """Iterate over embeddings.
 
         Parameters
         ----------
-        start : int, default=0
-            First sample.
+        samples : slice, default=slice(None)
+            The samples wanted.
         progress : str, default=""
             Not shown: there is no work to wait for.
 
@@ -58,9 +77,9 @@ class EmbeddingStream:
         ndarray of shape (n_batch, n_positions, n_channels)
             The next samples.
         """
-        step = max(1, _BATCH_BYTES // self._X[0].nbytes)
-        for first in range(start, len(self._X), step):
-            batch = self._X[first : first + step]
+        X = self._X[samples]
+        for first in range(0, len(X), self._batch_size):
+            batch = X[first : first + self._batch_size]
             yield batch if self.channels is None else batch[..., self.channels]
 
     def target_sizes(self, size: Any) -> list[tuple[int, int] | None]:
@@ -134,13 +153,28 @@ class ImageStream:
     def __len__(self) -> int:
         return len(self._images)
 
-    def batches(self, start: int = 0, progress: str = "") -> Iterator[NDArray[np.float32]]:
+    def n_batches(self, samples: slice = _ALL) -> int:
+        """Count batches.
+
+        Parameters
+        ----------
+        samples : slice, default=slice(None)
+            The images that would be embedded.
+
+        Returns
+        -------
+        int
+            As many as `batches` yields.
+        """
+        return _n_batches(len(self), samples, self.embedder.batch_size)
+
+    def batches(self, samples: slice = _ALL, progress: str = "") -> Iterator[NDArray[np.float32]]:
         """Embed images.
 
         Parameters
         ----------
-        start : int, default=0
-            First image.
+        samples : slice, default=slice(None)
+            The images wanted.
         progress : str, default=""
             What the progress bar says.
 
@@ -149,7 +183,7 @@ class ImageStream:
         ndarray of shape (n_batch, n_positions, n_channels), float32
             Embeddings of the next images.
         """
-        images = self._images[start:]
+        images = self._images[samples]
         if len(images) == 0:
             return
         with tqdm(
@@ -219,6 +253,10 @@ def _embed_batch(
     embedder_fingerprint: str, fingerprint: tuple, embedder: PatchEmbedder, images: ImageSequence
 ) -> NDArray[np.float32]:
     return np.concatenate(list(embedder.iter_embed(images)))
+
+
+def _n_batches(n_samples: int, samples: slice, batch_size: int) -> int:
+    return ceil(len(range(n_samples)[samples]) / batch_size)
 
 
 def _as_pair(size: Any) -> tuple[int, int]:

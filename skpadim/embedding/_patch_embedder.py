@@ -12,10 +12,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import PIL
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skpadim._callbacks import CallbackSupport
 from skpadim.embedding._backbones import build_backbone
 from skpadim.embedding._extractor import MapExtractor, resolve_device
 from skpadim.images import ImageSequence, center_crop_slices, iter_batches
@@ -32,7 +33,7 @@ _CPU_PIXELS = 4 * 224 * 224
 _EXTRACTORS: "WeakKeyDictionary[PatchEmbedder, tuple[tuple, MapExtractor]]" = WeakKeyDictionary()
 
 
-class PatchEmbedder(TransformerMixin, BaseEstimator):
+class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
     """Describe every patch of an image by the feature maps of a pretrained network.
 
     Each image becomes a grid of embedding vectors: the maps of a few layers, averaged over
@@ -170,6 +171,7 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any = None, y: Any = None) -> "PatchEmbedder":
         """Check the parameters; there is nothing to learn.
 
@@ -190,7 +192,9 @@ class PatchEmbedder(TransformerMixin, BaseEstimator):
         ValueError
             If a parameter is invalid.
         """
+        task = self._begin_fit(X, y)
         self._check_parameters()
+        task.end(X, y)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skpadim._callbacks import CallbackSupport
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.gaussian._moments import PatchMoments, check_moments
@@ -38,7 +39,7 @@ from skpadim.gaussian._validation import (
 _STREAM_PARAMETERS = ("n_components", "reduction", "random_state")
 
 
-class PatchGaussian(OutlierMixin, BaseEstimator):
+class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
     """Gaussian of each grid position of patch embeddings, and distances to it.
 
     At each position the embeddings of good samples have a mean m and a covariance S + R [1]_.
@@ -185,19 +186,24 @@ class PatchGaussian(OutlierMixin, BaseEstimator):
             If X is not finite, has another number of axes or only one sample, or if the
             reduction asks for dimensions that X does not have.
         """
+        task = self._begin_fit(X, y)
         model = unfitted_copy(self)
-        X = validate_embeddings(model, X, reset=True, ensure_min_samples=2)
-        X = only_good(X, y)
-        if len(X) < 2:
+        embeddings = validate_embeddings(model, X, reset=True, ensure_min_samples=2)
+        embeddings = only_good(embeddings, y)
+        if len(embeddings) < 2:
             raise ValueError("y has one label +1, but a minimum of 2 good samples is required.")
-        selected = model._select(X.shape[2])
-        moments = model._solve(PatchMoments().update(reduce_dimensions(X, selected)), selected)
+        selected = model._select(embeddings.shape[2])
+        moments = PatchMoments().update(reduce_dimensions(embeddings, selected))
+        moments = model._solve(moments, selected)
         if self.contamination == "auto":
-            distances = LeaveOneOut(moments, model.ridge_, model.components_).distances(X)
+            left_out = LeaveOneOut(moments, model.ridge_, model.components_)
+            distances = left_out.distances(embeddings)
         else:
-            distances = model._distances(X)
+            distances = model._distances(embeddings)
         model._set_offset(-distances.max(axis=1).astype(np.float64), self.contamination)
-        return self._become(model)
+        self._become(model)
+        task.end(X, y)
+        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: Any = None) -> "PatchGaussian":

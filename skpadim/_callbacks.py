@@ -1,0 +1,93 @@
+"""Progress of a fit told to scikit-learn's callbacks, where the installed version has them."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn 1.8 and older
+    CallbackSupportMixin = object
+
+Step = TypeVar("Step")
+
+
+class CallbackSupport(CallbackSupportMixin):
+    """Mixin of estimators whose `fit`, under ``_fit_context``, runs callbacks.
+
+    With scikit-learn 1.9 and newer it adds ``set_callbacks``; with older ones, nothing.
+    """
+
+    def _begin_fit(self, X: Any, y: Any, n_subtasks: int = 0) -> "FitTask":
+        """Tell callbacks that a fit begins.
+
+        Called on the estimator itself, before it is copied: what scikit-learn notes on it while the
+        fit goes on is then on the copy as well.
+        """
+        if not hasattr(self, "_init_callback_context"):
+            return FitTask(self, None)
+        context = self._init_callback_context(max_subtasks=n_subtasks)
+        return FitTask(self, context.call_on_fit_task_begin(estimator=self, X=X, y=y))
+
+
+class FitTask:
+    """A fit as callbacks see it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted.
+    context : CallbackContext or None
+        scikit-learn's record of the fit; None where it has no callbacks.
+    """
+
+    def __init__(self, estimator: Any, context: Any) -> None:
+        self._estimator = estimator
+        self._context = context
+
+    def follow(self, name: str, steps: Iterable[Step], n_steps: int) -> Iterator[Step]:
+        """Go through the steps of a part of the fit, each of which is a subtask.
+
+        Parameters
+        ----------
+        name : str
+            Of the part.
+        steps : iterable
+            What to do.
+        n_steps : int
+            Number of steps.
+
+        Yields
+        ------
+        object
+            The next step; none any more once a callback wants to stop.
+        """
+        if self._context is None:
+            yield from steps
+            return
+        estimator = self._estimator
+        part = self._context.subcontext(name, max_subtasks=n_steps)
+        part.call_on_fit_task_begin(estimator=estimator)
+        remaining = iter(steps)
+        for _ in range(n_steps):
+            # The task begins before the step is there: making it is part of the work.
+            task = part.subcontext("batch").call_on_fit_task_begin(estimator=estimator)
+            yield next(remaining)
+            if task.call_on_fit_task_end(estimator=estimator):
+                break
+        else:
+            # What comes after the last step, such as the end of a progress bar, is still to do.
+            next(remaining, None)
+        part.call_on_fit_task_end(estimator=estimator)
+
+    def end(self, X: Any, y: Any) -> None:
+        """Tell callbacks that the estimator is fitted.
+
+        Parameters
+        ----------
+        X, y : object
+            What `fit` was given.
+        """
+        if self._context is not None:
+            self._context.call_on_fit_task_end(
+                estimator=self._estimator, X=X, y=y, reconstruction_attributes={}
+            )
