@@ -98,6 +98,7 @@ class ImageSequence:
             raise ValueError("X is empty; give at least one image.")
         # Views share the items and differ in these indices, which are those of the user's X.
         self._indices = np.arange(len(self._items))
+        self._draft_size: int | None = None
         self._sizes = [self._check(index) for index in range(len(self._items))]
 
     def __len__(self) -> int:
@@ -128,6 +129,23 @@ class ImageSequence:
             In pixels, EXIF orientation applied.
         """
         return [self._sizes[index] for index in self._indices]
+
+    def with_draft(self, size: int) -> "ImageSequence":
+        """Return the same images, of which JPEG files are decoded at a reduced scale.
+
+        Parameters
+        ----------
+        size : int
+            Pixels that both sides keep, if they have as many.
+
+        Returns
+        -------
+        ImageSequence
+            A view. Its `sizes` are those of the files.
+        """
+        view = copy.copy(self)
+        view._draft_size = size
+        return view
 
     def fingerprint(self) -> tuple:
         """Return a key that changes whenever the images may have changed.
@@ -166,7 +184,7 @@ class ImageSequence:
         if isinstance(item, np.ndarray):
             return item
         if isinstance(item, str):
-            return read_file(item, self._name(index))
+            return read_file(item, self._name(index), self._draft_size)
         try:
             return stored_pixels(item)
         except Exception as error:
