@@ -370,6 +370,9 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
             Rows, columns and dimensions.
         """
         self._check_parameters()
+        return self._output_shape()
+
+    def _output_shape(self) -> tuple[int, int, int]:
         shapes = self._extractor().map_shapes(self.input_size)
 
         from skpadim.embedding._alignment import grid_shape
@@ -411,7 +414,7 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
         extractor = self._extractor()
         size, precision = self.input_size, str(self.precision)
         alignment = {
-            "grid": self.output_shape[:2],
+            "grid": self._output_shape()[:2],
             "neighborhood": int(self.neighborhood),
             "alignment": str(self.alignment),
         }
