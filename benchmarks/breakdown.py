@@ -91,17 +91,15 @@ def main():
         jpg = enlarged([*data.X_train, *data.X_test], folder, arguments.side, "jpg")
         n_good = len(data.X_train)
         PaDiM(embedder=embedder).fit(png[:20]).predict(png[:2])  # warms up what stays
-        drafts = PatchEmbedder(engine=arguments.engine, jpeg_draft=True)
         forms = {
-            "PNG": (png, embedder),
-            "JPEG": (jpg, embedder),
-            "JPEG, drafts": (jpg, drafts),
-            "arrays": (np.stack([read_image(file) for file in png]), embedder),
+            "PNG": png,
+            "JPEG": jpg,
+            "arrays": np.stack([read_image(file) for file in png]),
         }
-        for name, (X, used) in forms.items():
-            parts = parts_of(X[:n_good], embedder) if used is embedder else {}
+        for name, X in forms.items():
+            parts = parts_of(X[:n_good], embedder)
             start = time.perf_counter()
-            detector = PaDiM(embedder=used).fit(X[:n_good])
+            detector = PaDiM(embedder=embedder).fit(X[:n_good])
             fitted = time.perf_counter()
             detector.predict_heatmap(X[n_good:])
             predicted = time.perf_counter()
@@ -114,8 +112,8 @@ def main():
     print(f"\n{n_good} images of {arguments.side} x {arguments.side} pixels; seconds\n")
     print(f"{'':<34}" + "".join(f"{name:>14}" for name in columns))
     for row in columns["PNG"]:
-        cells = (columns[name].get(row) for name in columns)
-        print(f"{row:<34}" + "".join(f"{cell:14.2f}" if cell else f"{'':>14}" for cell in cells))
+        cells = (columns[name][row] for name in columns)
+        print(f"{row:<34}" + "".join(f"{cell:14.2f}" for cell in cells))
 
 
 if __name__ == "__main__":

@@ -87,7 +87,9 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return stored_pixels(read_file(path, name=repr(os.fspath(path))))
 
 
-def read_file(path: str | os.PathLike[str], name: str, draft_size: int | None = None) -> Image.Image:
+def read_file(
+    path: str | os.PathLike[str], name: str, draft_size: int | None = None
+) -> Image.Image:
     """Read an image file, as `read_image` does.
 
     Parameters
