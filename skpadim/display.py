@@ -378,7 +378,12 @@ class HeatmapDisplay:
     def _draw_colorbar(self, norm: Any) -> Any:
         height = self.axes_[0].get_figure(root=True).get_figheight()
         colorbar = self.figure_.colorbar(
-            self.overlays_[0], ax=list(self.axes_), shrink=min(1.0, 4 / height), aspect=25, pad=0.02
+            self.overlays_[0],
+            ax=list(self.axes_),
+            shrink=min(1.0, 4 / height),
+            aspect=25,
+            pad=0.02,
+            panchor=False,
         )
         colorbar.set_label("distance from good images\n(score = \N{MINUS SIGN}maximum)")
         colorbar.set_ticks(**_ticks(norm))
@@ -1228,7 +1233,7 @@ def _make_grid(shapes: list[tuple[int, ...]], colorbar: bool) -> NDArray:
     n_rows = max(1, round(np.sqrt(n_images / 1.6)))
     n_columns = min(8, int(np.ceil(n_images / n_rows)))
     n_rows = int(np.ceil(n_images / n_columns))
-    width = float(np.clip(9 / n_columns, 1.5, 4))
+    width = float(np.clip(9 / n_columns, 1.5, 3.6))
     height = width * float(np.clip(np.median([h / w for h, w in shapes]), 0.25, 3))
     figure, axes = _import_pyplot().subplots(
         n_rows,
@@ -1293,7 +1298,7 @@ def _draw_curve(
 
 
 def _thinned(fpr: NDArray, rate: NDArray) -> tuple[NDArray, NDArray]:
-    """Leave out points of a rising curve that nobody could see: a million weigh 20 MB as SVG."""
+    """Leave out points of a rising curve that nobody could see, and that weigh 20 MB as SVG."""
     steps = np.floor(5000 * (fpr + rate))
     changes = np.diff(steps) > 0
     # The first and the last of each step, so that jumps stay where they are.

@@ -209,6 +209,10 @@ def test_there_is_one_colour_bar_with_the_threshold_marked(display):
     assert all(abs(tick - THRESHOLD) >= 0.4 for tick in labels if tick != THRESHOLD)
 
 
+def test_the_colour_bar_does_not_push_narrow_images_aside(display):
+    assert {ax.get_anchor() for ax in display.axes_} == {"C"}
+
+
 def test_the_colour_bar_can_be_left_out(images, heatmaps):
     display = HeatmapDisplay.from_predictions(images, heatmaps, offset=-THRESHOLD, colorbar=False)
     assert display.colorbar_ is None
