@@ -376,7 +376,7 @@ class HeatmapDisplay:
         axis.spines[:].set(color=colour if defective else "silver", linewidth=1)
 
     def _draw_colorbar(self, norm: Any) -> Any:
-        height = self.axes_[0].get_figure(root=True).get_figheight()
+        height = self.figure_.figure.get_figheight()
         colorbar = self.figure_.colorbar(
             self.overlays_[0],
             ax=list(self.axes_),
