@@ -1,8 +1,8 @@
 """Where the time of a fit and of a prediction goes, part by part and as a whole.
 
-The images of one category of a data set laid out like MVTec AD are enlarged, and given as PNG files,
-as JPEG files and as arrays. Each part works alone on what the part before it has made, so the parts
-add up to what nothing in parallel would take; the whole runs as a user would run it.
+The images of one category of a data set laid out like MVTec AD are enlarged, and given as PNG
+files, as JPEG files and as arrays. Each part works alone on what the part before it has made, so
+that the parts add up to what nothing in parallel would take; the whole runs as a user would run it.
 
     python benchmarks/breakdown.py ROOT bottle
     python benchmarks/breakdown.py ROOT bottle --side 900 --engine torch
@@ -32,6 +32,7 @@ class Clock:
         self.parts = {}
 
     def __call__(self, name, work):
+        """Do some work, and keep the time that it takes."""
         start = time.perf_counter()
         result = work()
         self.parts[name] = time.perf_counter() - start
