@@ -67,6 +67,9 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
     reg_relative : bool, default=True
         Whether `reg_covar` counts in variances of each dimension. The paper's ridge [1]_ is
         ``reg_covar=0.01, reg_relative=False``.
+    compact : bool, default=False
+        Whether to keep the factors of the Gaussians in 16-bit integers, which halves the model, in
+        memory and on disk. Scores change by about 1e-5 of themselves.
     smoothing : float, default=4.0
         Standard deviation of the Gaussian filter on heatmaps, in pixels of the network's input
         (in grid cells with "passthrough"); 0 for none. Like `interpolation`, it may be changed
@@ -146,6 +149,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         "reduction": [StrOptions({"random", *PROJECTIONS}), "array-like"],
         "reg_covar": [Interval(Real, 0, None, closed="left")],
         "reg_relative": ["boolean"],
+        "compact": ["boolean"],
         "smoothing": [Interval(Real, 0, None, closed="left")],
         "interpolation": [StrOptions({"bilinear", "bicubic"})],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
@@ -165,6 +169,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         reduction: Any = "random",
         reg_covar: float = 0.1,
         reg_relative: bool = True,
+        compact: bool = False,
         smoothing: float = 4.0,
         interpolation: str = "bilinear",
         contamination: float | str = "auto",
@@ -178,6 +183,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         self.reduction = reduction
         self.reg_covar = reg_covar
         self.reg_relative = reg_relative
+        self.compact = compact
         self.smoothing = smoothing
         self.interpolation = interpolation
         self.contamination = contamination
@@ -277,7 +283,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
             check_unchanged(self._stream_parameters, self._get_stream_parameters())
             model, stream = copy(self), self._open(X, y)
             gaussian = copy(self.gaussian_).set_params(
-                reg_covar=self.reg_covar, reg_relative=self.reg_relative
+                reg_covar=self.reg_covar, reg_relative=self.reg_relative, compact=self.compact
             )
         else:
             model = unfitted_copy(self)
@@ -476,6 +482,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
             reduction=self.reduction if projects else "random",
             reg_covar=self.reg_covar,
             reg_relative=self.reg_relative,
+            compact=self.compact,
             random_state=self.random_state,
         )
 

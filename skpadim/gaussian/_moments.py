@@ -20,9 +20,9 @@ class PatchMoments:
         Number of samples seen.
     mean : ndarray of shape (n_positions, n_dimensions), float64
         Mean embedding of each position.
-    root : ndarray of shape (n_samples - 1, n_positions, n_dimensions) or None
+    root : list of ndarray of shape (n_rows, n_positions, n_dimensions), or None
         While ``n_samples - 1 < n_dimensions``: rows whose sum of outer products is the scatter,
-        in the dtype of the samples. None afterwards.
+        in the dtype of the samples; ``n_samples - 1`` in all. None afterwards.
     scatter : ndarray of shape (n_positions, n_dimensions, n_dimensions), float64, or None
         Sum of ``(x - mean)(x - mean)'`` once ``root`` is None.
 
@@ -44,7 +44,7 @@ class PatchMoments:
     n_samples: int = 0
     _dtype: str  # a name, since files without pickle take no dtype
     mean: NDArray[np.float64]
-    root: NDArray | None
+    root: list[NDArray] | None  # parts as they came: to join them would take their memory twice
     scatter: NDArray[np.float64] | None
 
     @property
@@ -83,7 +83,7 @@ class PatchMoments:
         if self.n_samples == 0:
             self._dtype = X.dtype.name
             self.mean = np.zeros(X.shape[1:])
-            self.root = np.empty((0, *X.shape[1:]), dtype=X.dtype)
+            self.root = []
             self.scatter = None
         elif X.shape[1:] != self.mean.shape:
             raise ValueError(
@@ -107,8 +107,9 @@ class PatchMoments:
             self.mean[chunk] = mean
 
         for_positions(join, X.shape[1], 8 * X.shape[2] * (3 * len(X) + X.shape[2]))
-        if rows is not None:
-            self.root = np.concatenate([self.root, rows])
+        if rows is not None and len(rows):
+            assert self.root is not None
+            self.root = [*self.root, rows]
         self.n_samples = n_after
         return self
 
@@ -138,8 +139,8 @@ class PatchMoments:
         difference = other.mean - self.mean
         between = np.sqrt(n * m / (n + m)) * difference
         if self.root is not None and other.root is not None and n + m - 1 < self.mean.shape[1]:
-            between = between.astype(self.root.dtype)
-            self.root = np.concatenate([self.root, other.root, between[np.newaxis]])
+            between = between.astype(self.dtype)
+            self.root = [*self.root, *other.root, between[np.newaxis]]
         else:
             self._to_scatter()
 
@@ -206,7 +207,10 @@ class PatchMoments:
             Population variance.
         """
         if self.root is not None:
-            within = np.einsum("rpd,rpd->d", self.root, self.root, dtype=np.float64)
+            within = sum(
+                (np.einsum("rpd,rpd->d", rows, rows, dtype=np.float64) for rows in self.root),
+                np.zeros(self.mean.shape[1]),
+            )
         else:
             assert self.scatter is not None
             within = np.einsum("pdd->d", self.scatter)
@@ -226,12 +230,31 @@ class PatchMoments:
         """
         centred = self.mean - self.mean.mean(axis=0)
         if self.root is not None:
-            rows = self.root.reshape(-1, self.root.shape[2]).astype(np.float64)
-            within = rows.T @ rows
+            within = np.zeros((self.mean.shape[1], self.mean.shape[1]))
+            for rows in self.root:
+                patches = rows.reshape(-1, rows.shape[2]).astype(np.float64)
+                within += patches.T @ patches
         else:
             assert self.scatter is not None
             within = self.scatter.sum(axis=0)
         return within / (self.n_samples * len(self.mean)) + centred.T @ centred / len(self.mean)
+
+    def root_of(self, chunk: slice) -> NDArray:
+        """Root of the scatter of some positions, while there is one.
+
+        Parameters
+        ----------
+        chunk : slice
+            The positions.
+
+        Returns
+        -------
+        ndarray of shape (n_samples - 1, n_chunk, n_dimensions)
+            Its rows, in the dtype of the samples.
+        """
+        assert self.root is not None
+        empty = np.empty((0, *self.mean[chunk].shape), dtype=self.dtype)
+        return np.concatenate([empty, *(rows[:, chunk] for rows in self.root)])
 
     def scatter_of(self, chunk: slice) -> NDArray[np.float64]:
         """Scatter matrices of some positions, in either form.
@@ -247,7 +270,7 @@ class PatchMoments:
             Their scatter.
         """
         if self.root is not None:
-            return _gram(self.root[:, chunk].astype(np.float64))
+            return _gram(self.root_of(chunk).astype(np.float64))
         assert self.scatter is not None
         return self.scatter[chunk]
 
@@ -275,7 +298,7 @@ class PatchMoments:
         def square(chunk: slice) -> None:
             scatter[chunk] = self.scatter_of(chunk)
 
-        if len(self.root):
+        if self.root:
             for_positions(square, *self._scatter_size())
         self.scatter, self.root = scatter, None
 
@@ -287,7 +310,7 @@ class PatchMoments:
         self.n_samples = other.n_samples
         self._dtype = other._dtype
         self.mean = other.mean.copy()
-        self.root = None if other.root is None else other.root.copy()
+        self.root = other.root  # rows are never changed
         self.scatter = None if other.scatter is None else other.scatter.copy()
         return self
 
@@ -298,7 +321,7 @@ class PatchMoments:
         moments.mean = mean
         moments.root = moments.scatter = None
         if self.root is not None:
-            moments.root = of_rows(self.root)
+            moments.root = [of_rows(rows) for rows in self.root]
             if self.n_samples - 1 >= n_dimensions:
                 moments._to_scatter()
         else:
