@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
-import joblib
 from threadpoolctl import ThreadpoolController
+
+from skpadim._threads import n_threads
 
 # What a few positions need stays within a core's cache.
 _CHUNK_BYTES = 2 * 2**20
@@ -33,7 +34,7 @@ def for_positions(work: Callable[[slice], None], n_positions: int, bytes_per_pos
     if len(chunks) == 1:
         work(chunks[0])
         return
-    pool = ThreadPoolExecutor(min(len(chunks), joblib.cpu_count()), "skpadim-gaussian")
+    pool = ThreadPoolExecutor(min(len(chunks), n_threads()), "skpadim-gaussian")
     try:
         with _ONE_BLAS_THREAD:
             for _ in pool.map(work, chunks):

@@ -1,6 +1,5 @@
 """One checked, lazy view of every form in which images come."""
 
-import copy
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -109,7 +108,7 @@ class ImageSequence:
     def __getitem__(self, key: int) -> np.ndarray: ...
     def __getitem__(self, key: int | slice | np.ndarray) -> "np.ndarray | ImageSequence":
         if isinstance(key, slice | np.ndarray):
-            view = copy.copy(self)
+            view = ImageSequence(self)
             view._indices = self._indices[key]
             return view
         index = int(self._indices[key])
@@ -128,6 +127,19 @@ class ImageSequence:
             In pixels, EXIF orientation applied.
         """
         return [self._sizes[index] for index in self._indices]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # On the way to another process: with its own images only, still known by their indices in
+        # the user's X, and with files that are found from another working directory.
+        indices = self._indices.tolist()
+        items = {index: self._items[index] for index in indices}
+        return {
+            "_items": {
+                i: os.path.abspath(x) if isinstance(x, str) else x for i, x in items.items()
+            },
+            "_indices": self._indices,
+            "_sizes": {index: self._sizes[index] for index in indices},
+        }
 
     def fingerprint(self) -> tuple:
         """Return a key that changes whenever the images may have changed.
