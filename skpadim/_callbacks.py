@@ -37,7 +37,7 @@ class FitTask:
     estimator : estimator
         What is fitted.
     context : CallbackContext or None
-        scikit-learn's record of the fit; None where it has no callbacks.
+        The record of the fit; None where scikit-learn has no callbacks.
     """
 
     def __init__(self, estimator: Any, context: Any) -> None:

@@ -39,7 +39,7 @@ _SPOOL_BYTES = 128 * 2**20
 
 # Parameters of the embedder that decide how it works but not what comes out: they may change after
 # fit, and hold at once.
-_FREE_EMBEDDER_PARAMETERS = ("batch_size", "device", "verbose")
+_FREE_EMBEDDER_PARAMETERS = ("batch_size", "device", "engine", "verbose")
 
 
 class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):

@@ -74,7 +74,7 @@ def align(
     parts, places, first = [], [], 0
     for features in maps:
         if channels is not None:
-            depth = features.shape[1]
+            depth = int(features.shape[1])  # a tensor while torch traces
             place = np.flatnonzero((channels >= first) & (channels < first + depth))
             features = _take(features, channels[place] - first)
             places.append(place)

@@ -1,0 +1,290 @@
+"""Pixels -> embeddings, run by torch or by OpenVINO."""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skpadim.embedding._alignment import align
+from skpadim.embedding._extractor import MapExtractor
+
+if TYPE_CHECKING:
+    import openvino
+
+Engine: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+# On a processor, a few images at a time are more than twice as fast as a batch: their activations
+# stay in its cache and the allocator's reach. Pixels in one go, measured.
+_TORCH_PIXELS = 4 * 224 * 224
+_OPENVINO_PIXELS = 224 * 224
+
+# Largest difference from torch, relative to the largest embedding, of a network that is taken for
+# converted correctly.
+_TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
+
+
+def make_engine(
+    name: str,
+    extractor: MapExtractor,
+    input_size: tuple[int, int],
+    precision: str,
+    alignment: dict[str, Any],
+) -> Engine:
+    """Make a function that embeds images.
+
+    Parameters
+    ----------
+    name : {"auto", "torch", "openvino"}
+        Who runs the network. "auto" is OpenVINO on a processor if it is installed and can take
+        the network, else torch.
+    extractor : MapExtractor
+        The network on its device.
+    input_size : (int, int)
+        Height and width of the images in pixels.
+    precision : {"float32", "bfloat16"}
+        Of the computation.
+    alignment : dict
+        Arguments of :func:`~skpadim.embedding._alignment.align`.
+
+    Returns
+    -------
+    callable
+        Turns images (n, height, width, 3), uint8, into embeddings (n, rows, columns,
+        n_dimensions), float32. It may be called from several threads.
+
+    Raises
+    ------
+    ImportError
+        If OpenVINO is asked for and not installed.
+    ValueError
+        If OpenVINO is asked for and cannot take the device, the precision or the network.
+    """
+    with_torch = TorchEngine(PatchNetwork(extractor, precision, alignment), extractor.device)
+    if name == "torch":
+        return with_torch
+    obstacle = _obstacle(extractor.device)
+    if obstacle is None:
+        try:
+            # OpenVINO itself chooses what to compute in half precision.
+            network = PatchNetwork(extractor, "float32", alignment)
+            return OpenVinoEngine(network, input_size, precision)
+        except Exception as error:
+            # Tracing runs code that was not written for it, and the compiler meets graphs that it
+            # was not written for: there is no list of what they may raise.
+            obstacle = ValueError(
+                "engine='openvino' cannot take this backbone or precision "
+                f"({str(error).strip().partition(chr(10))[0]}): give engine='torch'."
+            )
+            obstacle.__cause__ = error
+    if name == "openvino":
+        raise obstacle
+    return with_torch
+
+
+def _obstacle(device: torch.device) -> Exception | None:
+    if device.type != "cpu":
+        return ValueError(
+            f"engine='openvino' runs on the processor, but device is {str(device)!r}: give "
+            "device='cpu', or engine='torch'."
+        )
+    if find_spec("openvino") is None:
+        return ImportError("engine='openvino' needs OpenVINO: pip install 'skpadim[openvino]'.")
+    return None
+
+
+class PatchNetwork(torch.nn.Module):
+    """All that happens to images, as one module.
+
+    Parameters
+    ----------
+    extractor : MapExtractor
+        The network on its device.
+    precision : {"float32", "bfloat16"}
+        Of the computation in torch.
+    alignment : dict
+        Arguments of :func:`~skpadim.embedding._alignment.align`.
+    """
+
+    def __init__(self, extractor: MapExtractor, precision: str, alignment: dict[str, Any]) -> None:
+        super().__init__()
+        self.network = extractor.network  # here as well, so that tracing finds its parameters
+        self._precision = precision
+        self._extractor = extractor
+        self._alignment = alignment
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Embed images.
+
+        Parameters
+        ----------
+        batch : Tensor of shape (batch_size, height, width, 3), uint8
+            Images.
+
+        Returns
+        -------
+        Tensor of shape (batch_size, rows, columns, n_dimensions), float32
+            Their embeddings.
+        """
+        maps = self._extractor.extract(batch, self._precision)
+        return align(maps, **self._alignment)
+
+
+class TorchEngine:
+    """Run a network by torch.
+
+    Parameters
+    ----------
+    network : PatchNetwork
+        The network.
+    device : torch.device
+        Where it is.
+    """
+
+    def __init__(self, network: PatchNetwork, device: torch.device) -> None:
+        self._network = network
+        self._chunks = device.type == "cpu"
+
+    def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed images.
+
+        Parameters
+        ----------
+        batch : ndarray of shape (n, height, width, 3), uint8
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n, rows, columns, n_dimensions), float32
+            Their embeddings.
+        """
+        chunk = _chunk(batch, _TORCH_PIXELS) if self._chunks else len(batch)
+        with torch.inference_mode():
+            parts = [
+                self._network(part).numpy(force=True)
+                for part in torch.from_numpy(batch).split(chunk)
+            ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+class OpenVinoEngine:
+    """Run a network by OpenVINO, compiled for this processor.
+
+    Parameters
+    ----------
+    network : PatchNetwork
+        The network, on the CPU.
+    input_size : (int, int)
+        Height and width of the images in pixels.
+    precision : {"float32", "bfloat16"}
+        Of the computation.
+
+    Raises
+    ------
+    ValueError
+        If the processor does not have the precision, or OpenVINO's results are not torch's.
+    """
+
+    def __init__(self, network: PatchNetwork, input_size: tuple[int, int], precision: str) -> None:
+        openvino = _import_openvino()
+        core = openvino.Core()
+        if precision == "bfloat16" and "BF16" not in core.get_property(
+            "CPU", "OPTIMIZATION_CAPABILITIES"
+        ):
+            raise ValueError(f"this processor has no {precision}")
+        options = {
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            # torch knows what the user, or who shares the processor out, has set.
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        model = _to_openvino(network, input_size)
+        self._compiled = core.compile_model(model, "CPU", options)
+        self._shape = [side.get_length() for side in list(model.output(0).partial_shape)[1:]]
+        self._check(network, input_size, precision)
+
+    def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed images.
+
+        Parameters
+        ----------
+        batch : ndarray of shape (n, height, width, 3), uint8
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n, rows, columns, n_dimensions), float32
+            Their embeddings.
+        """
+        openvino = _import_openvino()
+        # Its own request for each call makes calls from several threads independent.
+        request = self._compiled.create_infer_request()
+        out = np.empty((len(batch), *self._shape), np.float32)
+        chunk = _chunk(batch, _OPENVINO_PIXELS)
+        for start in range(0, len(batch), chunk):
+            part = slice(start, start + chunk)
+            # Straight into its place.
+            request.set_output_tensor(openvino.Tensor(out[part], shared_memory=True))
+            request.infer([batch[part]], share_inputs=True, share_outputs=True)
+        return out
+
+    def _check(self, network: PatchNetwork, input_size: tuple[int, int], precision: str) -> None:
+        """Compare with torch, for another number of images than that of the trace."""
+        image = np.random.default_rng(0).integers(0, 256, (1, *input_size, 3), np.uint8)
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(image)).numpy()
+        error = np.abs(self(image) - expected).max()
+        if not error <= _TOLERANCES[precision] * np.abs(expected).max():
+            raise ValueError(f"its results differ from torch's by {error:.2g}")
+
+
+def _import_openvino() -> Any:
+    """Import OpenVINO as if its telemetry were not installed.
+
+    With it, the import alone connects to a server of statistics and leaves an identifier in the
+    home directory. Nobody has asked for that.
+    """
+    modules: Any = sys.modules
+    if "openvino" in modules:
+        return modules["openvino"]
+    hidden = "openvino_telemetry" not in modules
+    if hidden:
+        modules["openvino_telemetry"] = None  # for imports: not installed
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if hidden:
+            del modules["openvino_telemetry"]
+
+
+def _to_openvino(network: PatchNetwork, input_size: tuple[int, int]) -> "openvino.Model":
+    """Convert a network, for any number of images of one size.
+
+    By the frontend itself: openvino.convert_model runs the network three times more to check the
+    trace, and imports much to do so.
+    """
+    _import_openvino()
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    images = torch.zeros((2, *input_size, 3), dtype=torch.uint8)
+    with torch.no_grad(), warnings.catch_warnings():
+        # That sizes become constants is wanted here, and the ways that do not call this one
+        # deprecated take seconds.
+        for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
+            warnings.simplefilter("ignore", category)
+        traced = torch.jit.trace(network, images, check_trace=False)
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion
+    model = frontend.convert(frontend.load(decoder))
+    model.reshape([-1, *input_size, 3])
+    return model
+
+
+def _chunk(batch: NDArray[np.uint8], pixels: int) -> int:
+    return max(1, pixels // (batch.shape[1] * batch.shape[2]))
