@@ -2,7 +2,8 @@
 
 import pickle
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from concurrent.futures import CancelledError
+from contextlib import closing, suppress
 from itertools import chain
 from math import ceil
 from typing import Any, TypeAlias
@@ -18,6 +19,9 @@ from skpadim.gaussian import PatchMoments
 # shard, whatever its size; and no larger than this, since a shard is what a lost worker costs.
 _SHARDS_PER_JOB = 4
 _SHARD_SAMPLES = 4096
+
+# How often workers may be lost together with what all shards need, before a pass fails.
+_MAX_LOSSES = 3
 
 # What is done to a batch of embeddings, with one result for each of them.
 Work: TypeAlias = Callable[[NDArray], NDArray]
@@ -171,21 +175,38 @@ class Shards:
         self, work: Callable[[Stream], Any], progress: str, return_as: str
     ) -> Generator[tuple[int, Any], None, None]:
         """Yield the numbers of shards with the results of the work on them."""
+        missing = dict(enumerate(self._shards))
+        with self._stream.progress_bar(progress) as bar:
+            for losses_left in reversed(range(_MAX_LOSSES + 1)):
+                try:
+                    with closing(self._attempt(missing, work, return_as)) as results:
+                        for number, result in results:
+                            samples = missing.pop(number)
+                            yield number, result
+                            bar.update(samples.stop - samples.start)
+                    return
+                except CancelledError:
+                    # dask runs again what a lost worker was at, unless that worker alone had
+                    # what all shards need.
+                    if not losses_left:
+                        raise
+
+    def _attempt(
+        self, shards: dict[int, slice], work: Callable[[Stream], Any], return_as: str
+    ) -> Generator[tuple[int, Any], None, None]:
         tasks = (
             delayed(_numbered)(number, work, self._stream.part(samples))
-            for number, samples in enumerate(self._shards)
+            for number, samples in list(shards.items())
         )
         results = Parallel(n_jobs=self._n_jobs, batch_size=1, return_as=return_as)(tasks)
-        with self._stream.progress_bar(progress) as bar:
-            try:
-                for number, result in results:
-                    yield number, result
-                    bar.update(self._shards[number].stop - self._shards[number].start)
-            except BaseException:
-                # close() would end the workers as well, but warn of results that are not used.
-                with suppress(_Left):
-                    results.throw(_Left)
-                raise
+        try:
+            for numbered in results:  # noqa: UP028 ("yield from" would close them)
+                yield numbered
+        except BaseException:
+            # Closing them would end the workers as well, but warn of results that are not used.
+            with suppress(_Left):
+                results.throw(_Left)
+            raise
 
 
 class _Left(Exception):
