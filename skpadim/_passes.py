@@ -4,12 +4,13 @@ import pickle
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from contextlib import closing, suppress
-from itertools import chain
+from itertools import chain, islice
 from math import ceil
 from typing import Any, TypeAlias
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 
 from skpadim._streams import Stream
@@ -198,6 +199,11 @@ class Shards:
             delayed(_numbered)(number, work, self._stream.part(samples))
             for number, samples in list(shards.items())
         )
+        if not get_active_backend()[0].supports_return_generator:
+            # Such as ray's: in turns, so that not all results are in memory at once.
+            while turn := list(islice(tasks, 2 * self._n_jobs)):
+                yield from Parallel(n_jobs=self._n_jobs, batch_size=1)(turn)
+            return
         results = Parallel(n_jobs=self._n_jobs, batch_size=1, return_as=return_as)(tasks)
         try:
             for numbered in results:  # noqa: UP028 ("yield from" would close them)
