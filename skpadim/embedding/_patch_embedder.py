@@ -77,6 +77,10 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
     crop_size : int or (int, int), default=None
         Height and width in pixels of the centre that is kept after resizing. None keeps
         everything.
+    jpeg_draft : bool, default=False
+        Whether large JPEG files are decoded at 1/2, 1/4 or 1/8 of their size, but at least at three
+        times `image_size`. From 1800 x 1800 pixels on this takes about a third of the time; scores
+        differ by some 0.2 %, at times 2 %, from those of the same images as arrays.
     weights : "imagenet", path or None, default="imagenet"
         "imagenet" takes the published weights, for torchvision always those called
         IMAGENET1K_V1, which are those of [1]_. A path is that of a state dict for the whole
@@ -137,6 +141,7 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
         "alignment": [StrOptions({"bilinear", "nearest"})],
         "image_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "crop_size": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        "jpeg_draft": ["boolean"],
         "weights": [str, os.PathLike, None],
         "device": [str],
         "engine": [StrOptions({"auto", "torch", "openvino"})],
@@ -156,6 +161,7 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
         alignment: str = "bilinear",
         image_size: int | tuple[int, int] = 224,
         crop_size: int | tuple[int, int] | None = None,
+        jpeg_draft: bool = False,
         weights: "str | os.PathLike | None" = "imagenet",
         device: str = "auto",
         engine: str = "auto",
@@ -171,6 +177,7 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
         self.alignment = alignment
         self.image_size = image_size
         self.crop_size = crop_size
+        self.jpeg_draft = jpeg_draft
         self.weights = weights
         self.device = device
         self.engine = engine
@@ -272,6 +279,7 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
             _as_pair(self.image_size, "image_size"),
             self.input_size,
             self.batch_size,
+            self.jpeg_draft,
         )
         engine = self._engine(kept)
         # No yield here, or errors would wait for the first batch.
@@ -328,6 +336,7 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
             PIL.__version__,
             _as_pair(self.image_size, "image_size"),
             self.input_size,
+            bool(self.jpeg_draft),
             self.output_shape,  # with the grid, whichever way it was asked for
             int(self.neighborhood),
             str(self.alignment),
@@ -361,6 +370,9 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
             Rows, columns and dimensions.
         """
         self._check_parameters()
+        return self._output_shape()
+
+    def _output_shape(self) -> tuple[int, int, int]:
         shapes = self._extractor().map_shapes(self.input_size)
 
         from skpadim.embedding._alignment import grid_shape
@@ -402,7 +414,7 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
         extractor = self._extractor()
         size, precision = self.input_size, str(self.precision)
         alignment = {
-            "grid": self.output_shape[:2],
+            "grid": self._output_shape()[:2],
             "neighborhood": int(self.neighborhood),
             "alignment": str(self.alignment),
         }

@@ -8,14 +8,16 @@ from scipy.linalg.lapack import dtrtri
 
 from skpadim.gaussian._moments import PatchMoments
 from skpadim.gaussian._positions import for_positions
+from skpadim.gaussian._triangles import blocks_of, empty_triangles, unpack
 
 
 class Factor(NamedTuple):
     """The covariance S + R of each position in the form that distances need.
 
-    Full form (``eigenvalues`` is None): ``matrix`` is the inverse W of the lower Cholesky factor,
-    so that ``d^2 = |W (x - m)|^2``. It is what scikit-learn's mixtures call the Cholesky factor
-    of the precision; no covariance is ever inverted.
+    Full form (``eigenvalues`` is None): ``matrix`` is the inverse U of the upper Cholesky factor,
+    so that ``d^2 = |U' (x - m)|^2``. It is what scikit-learn's mixtures call the Cholesky factor
+    of the precision; no covariance is ever inverted. Its triangles are packed: one image is bound
+    by reading them from memory.
 
     Low-rank form: with u = R^-1/2 (x - m), the rows of ``matrix`` are the eigenvectors V of
     R^-1/2 S R^-1/2 and ``eigenvalues`` their eigenvalues e, of which only n - 1 are not zero:
@@ -24,7 +26,7 @@ class Factor(NamedTuple):
 
     Attributes
     ----------
-    matrix : ndarray of shape (n_positions, rank, n_dimensions)
+    matrix : ndarray of shape (n_positions, n_entries) or (n_positions, rank, n_dimensions)
         See above.
     eigenvalues : ndarray of shape (n_positions, rank) or None
         See above.
@@ -50,25 +52,24 @@ class Factor(NamedTuple):
             In the dtype of ``matrix``.
         """
         n_samples, n_positions, n_dimensions = deviations.shape
-        out = np.empty((n_positions, n_samples), dtype=self.matrix.dtype)
+        out = np.zeros((n_positions, n_samples), dtype=self.matrix.dtype)
         scale = np.sqrt(self.ridge).astype(self.matrix.dtype)
 
         def measure(chunk: slice) -> None:
-            matrix = self.matrix[chunk]
             x = deviations[:, chunk].transpose(1, 0, 2)
+            matrix = self.matrix[chunk]
             if self.eigenvalues is None:
-                z = np.matmul(x, matrix.transpose(0, 2, 1))
-                out[chunk] = np.einsum("pnr,pnr->pn", z, z)
+                for columns, block in blocks_of(matrix, n_dimensions):
+                    z = np.matmul(x[..., : columns.stop], block)
+                    out[chunk] += np.vecdot(z, z)
             else:
                 u = x / scale
                 c = np.matmul(u, matrix.transpose(0, 2, 1))
                 rest = u - np.matmul(c, matrix)
                 shrunk = c / np.sqrt(1 + self.eigenvalues[chunk, np.newaxis])
-                out[chunk] = np.einsum("pnr,pnr->pn", shrunk, shrunk)
-                out[chunk] += np.einsum("pnd,pnd->pn", rest, rest)
+                out[chunk] = np.vecdot(shrunk, shrunk) + np.vecdot(rest, rest)
 
-        width = self.matrix.shape[1] + 2 * n_samples
-        for_positions(measure, n_positions, self.matrix.itemsize * n_dimensions * width)
+        for_positions(measure, n_positions, self.matrix[0].nbytes + 2 * deviations[:, 0].nbytes)
         return out.T
 
     def log_determinants(self) -> NDArray[np.float64]:
@@ -80,8 +81,11 @@ class Factor(NamedTuple):
             One value for each position.
         """
         if self.eigenvalues is None:
-            diagonals = np.einsum("pdd->pd", self.matrix).astype(np.float64)
-            return -2 * np.log(diagonals).sum(axis=1)
+            diagonals = [
+                np.einsum("pdd->pd", block[:, columns])
+                for columns, block in blocks_of(self.matrix, len(self.ridge))
+            ]
+            return -2 * np.log(np.concatenate(diagonals, axis=1), dtype=np.float64).sum(axis=1)
         spread = np.log1p(self.eigenvalues, dtype=np.float64).sum(axis=1)
         return np.log(self.ridge).sum() + spread
 
@@ -105,7 +109,7 @@ class Factor(NamedTuple):
         moments._dtype = self.matrix.dtype.name
         moments.mean = mean.astype(np.float64)
         moments.root = moments.scatter = None
-        n_positions, _, n_dimensions = self.matrix.shape
+        n_positions, n_dimensions = mean.shape
         if self.eigenvalues is not None:
             scale = np.sqrt(self.eigenvalues * (n_samples - 1))[:, :, np.newaxis]
             rows = self.matrix * scale * np.sqrt(self.ridge).astype(self.matrix.dtype)
@@ -114,9 +118,10 @@ class Factor(NamedTuple):
         scatter = np.empty((n_positions, n_dimensions, n_dimensions))
 
         def restore(chunk: slice) -> None:
-            for position in range(n_positions)[chunk]:
-                cholesky = dtrtri(self.matrix[position].T.astype(np.float64), lower=0)[0].T
-                covariance = cholesky @ cholesky.T
+            triangles = unpack(self.matrix[chunk].astype(np.float64), n_dimensions)
+            for position, triangle in zip(range(n_positions)[chunk], triangles, strict=True):
+                cholesky = dtrtri(triangle, lower=0)[0]
+                covariance = cholesky.T @ cholesky
                 covariance[np.diag_indices(n_dimensions)] -= self.ridge
                 scatter[position] = covariance * (n_samples - 1)
 
@@ -177,15 +182,17 @@ def factorize(moments: PatchMoments, ridge: NDArray[np.float64], inflation: floa
 
 def _full(moments, ridge, inflation) -> Factor:
     n_positions, n_dimensions = moments.mean.shape
-    matrix = np.empty((n_positions, n_dimensions, n_dimensions), dtype=moments.dtype)
+    matrix = empty_triangles(n_positions, n_dimensions, moments.dtype)
     diagonal = np.arange(n_dimensions)
 
     def factor(chunk: slice) -> None:
         covariance = moments.scatter_of(chunk) * (inflation / (moments.n_samples - 1))
         covariance[:, diagonal, diagonal] += ridge
-        cholesky = np.linalg.cholesky(covariance)
-        for position, lower in zip(range(n_positions)[chunk], cholesky, strict=True):
-            matrix[position] = dtrtri(lower.T, lower=0)[0].T
+        lower = np.linalg.cholesky(covariance)
+        for triangle in lower:
+            triangle[:] = dtrtri(triangle.T, lower=0, overwrite_c=1)[0].T
+        for columns, block in blocks_of(matrix[chunk], n_dimensions):
+            block[:] = lower[:, columns, : columns.stop].transpose(0, 2, 1)
 
     try:
         for_positions(factor, n_positions, 8 * n_dimensions**2)

@@ -77,9 +77,10 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
     ----------
     location_ : ndarray of shape (n_positions, n_components)
         Mean of each position.
-    factor_ : ndarray of shape (n_positions, rank, n_components)
+    factor_ : ndarray of shape (n_positions, n_entries) or (n_positions, rank, n_components)
         Factor of each position's S + R. With more samples than dimensions, the inverse of the
-        lower Cholesky factor; otherwise ``rank = n_samples_seen_ - 1`` directions.
+        upper Cholesky factor, cut into four blocks of columns, each without the rows below the
+        diagonal; otherwise ``rank = n_samples_seen_ - 1`` directions.
     eigenvalues_ : ndarray of shape (n_positions, rank) or None
         Eigenvalues of R^-1/2 S R^-1/2 along the directions; None in the Cholesky form.
     ridge_ : ndarray of shape (n_components,)

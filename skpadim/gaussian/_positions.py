@@ -1,16 +1,20 @@
 """Work on grid positions, a few at a time and on all cores."""
 
+import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from math import ceil
 
-from threadpoolctl import ThreadpoolController
-
+from skpadim._blas import ONE_BLAS_THREAD
 from skpadim._threads import n_threads
 
-# What a few positions need stays within a core's cache.
-_CHUNK_BYTES = 2 * 2**20
+# What a core works at is small enough for the cache that cores share, and large enough for the time
+# that a hand-over takes.
+_CHUNK_BYTES = 8 * 2**20
+# Less than this in all is done before another core would have begun.
+_SHARED_BYTES = 2**20
 
 
 def for_positions(work: Callable[[slice], None], n_positions: int, bytes_per_position: int) -> None:
@@ -29,46 +33,36 @@ def for_positions(work: Callable[[slice], None], n_positions: int, bytes_per_pos
     bytes_per_position : int
         Size in bytes of what the work reads and writes at one position.
     """
-    step = max(1, _CHUNK_BYTES // max(1, bytes_per_position))
-    chunks = [slice(start, min(start + step, n_positions)) for start in range(0, n_positions, step)]
-    if len(chunks) == 1:
-        work(chunks[0])
+    if n_positions == 1 or n_positions * bytes_per_position <= _SHARED_BYTES:
+        work(slice(0, n_positions))
         return
-    pool = ThreadPoolExecutor(min(len(chunks), n_threads()), "skpadim-gaussian")
-    try:
-        with _ONE_BLAS_THREAD:
-            for _ in pool.map(work, chunks):
-                pass
-    finally:
-        pool.shutdown(cancel_futures=True)
+    n_cores, pool = _cores(os.getpid())
+    step = max(1, min(_CHUNK_BYTES // bytes_per_position, ceil(n_positions / n_cores)))
+    chunks = [slice(start, min(start + step, n_positions)) for start in range(0, n_positions, step)]
+    n_workers = min(len(chunks), n_cores)
+    # Whoever is free takes the next chunk; each worker ends at a None of its own.
+    waiting = deque([*chunks, *[None] * n_workers])
+
+    def take_turns() -> None:
+        for chunk in iter(waiting.popleft, None):
+            work(chunk)
+
+    with ONE_BLAS_THREAD:
+        # This thread works as well, or else it would wait for another core to wake up.
+        others = [pool.submit(take_turns) for _ in range(n_workers - 1)]
+        try:
+            take_turns()
+        finally:
+            waiting.extendleft([None] * n_workers)
+            begun = [other for other in others if not other.cancel()]
+            wait(begun)
+    for other in begun:
+        other.result()
 
 
-class _OneBlasThread:
-    """Context in which BLAS stays on one thread, for all threads that are in it at a time.
-
-    The first to enter sets the limit and the last to leave restores what was before: if each did
-    so for itself, one might save another's limit and restore that.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._users = 0
-        self._controller: ThreadpoolController | None = None
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                # Finding the libraries takes milliseconds, limiting them none.
-                self._controller = self._controller or ThreadpoolController()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
-            self._users += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                self._limit.restore_original_limits()
-
-
-_ONE_BLAS_THREAD = _OneBlasThread()
+@cache
+def _cores(process_id: int) -> tuple[int, ThreadPoolExecutor]:
+    # Counting cores and starting threads takes a fifth of the time of one image. A process that was
+    # forked has none of its parent's threads, hence its id among the arguments.
+    n_cores = n_threads()
+    return n_cores, ThreadPoolExecutor(n_cores, "skpadim-gaussian")

@@ -87,7 +87,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return read_file(path, name=repr(os.fspath(path)))
 
 
-def read_file(path: str | os.PathLike[str], name: str) -> np.ndarray:
+def read_file(path: str | os.PathLike[str], name: str, draft_size: int | None = None) -> np.ndarray:
     """Read an image file, as `read_image` does.
 
     Parameters
@@ -96,6 +96,9 @@ def read_file(path: str | os.PathLike[str], name: str) -> np.ndarray:
         The file.
     name : str
         What errors call it.
+    draft_size : int or None, default=None
+        A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as both sides keep this many
+        pixels.
 
     Returns
     -------
@@ -110,6 +113,8 @@ def read_file(path: str | os.PathLike[str], name: str) -> np.ndarray:
     try:
         _require_regular(path)
         with Image.open(path) as image:
+            if draft_size is not None:
+                image.draft(image.mode, (draft_size, draft_size))
             return stored_pixels(image)
     except Exception as error:
         raise unreadable(name, error) from error

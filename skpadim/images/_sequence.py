@@ -97,6 +97,7 @@ class ImageSequence:
             raise ValueError("X is empty; give at least one image.")
         # Views share the items and differ in these indices, which are those of the user's X.
         self._indices = np.arange(len(self._items))
+        self._draft_size: int | None = None
         self._sizes = [self._check(index) for index in range(len(self._items))]
 
     def __len__(self) -> int:
@@ -128,18 +129,32 @@ class ImageSequence:
         """
         return [self._sizes[index] for index in self._indices]
 
+    def with_draft(self, size: int) -> "ImageSequence":
+        """Return the same images, of which JPEG files are decoded at a reduced scale.
+
+        Parameters
+        ----------
+        size : int
+            Pixels that both sides keep, if they have as many.
+
+        Returns
+        -------
+        ImageSequence
+            A view. Its `sizes` are those of the files.
+        """
+        view = ImageSequence(self)
+        view._draft_size = size
+        return view
+
     def __getstate__(self) -> dict[str, Any]:
         # On the way to another process: with its own images only, still known by their indices in
         # the user's X, and with files that are found from another working directory.
-        indices = self._indices.tolist()
-        items = {index: self._items[index] for index in indices}
-        return {
-            "_items": {
-                i: os.path.abspath(x) if isinstance(x, str) else x for i, x in items.items()
-            },
-            "_indices": self._indices,
-            "_sizes": {index: self._sizes[index] for index in indices},
-        }
+        items, sizes = {}, {}
+        for index in self._indices.tolist():
+            item = self._items[index]
+            items[index] = os.path.abspath(item) if isinstance(item, str) else item
+            sizes[index] = self._sizes[index]
+        return {**vars(self), "_items": items, "_sizes": sizes}
 
     def fingerprint(self) -> tuple:
         """Return a key that changes whenever the images may have changed.
@@ -178,7 +193,7 @@ class ImageSequence:
         if isinstance(item, np.ndarray):
             return item
         if isinstance(item, str):
-            return read_file(item, self._name(index))
+            return read_file(item, self._name(index), self._draft_size)
         try:
             return stored_pixels(item)
         except Exception as error:

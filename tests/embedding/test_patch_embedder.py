@@ -196,6 +196,7 @@ def test_inference_mode_does_not_leak_between_batches(small, images):
         {"image_size": (96, 64)},
         {"image_size": (72, 104), "crop_size": (64, 96)},
         {"precision": "bfloat16"},
+        {"jpeg_draft": True},
         {"random_state": 1},
         {"backbone": lambda: SmallTanh()},
     ],

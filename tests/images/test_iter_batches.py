@@ -234,6 +234,52 @@ def test_the_users_thread_may_be_any_thread(images):
         np.testing.assert_array_equal(batch, images)
 
 
+# ---------------------------------------------------------------------------------- JPEG drafts
+
+
+@pytest.fixture
+def jpeg(tmp_path):
+    """A smooth picture, stored on its side, of 640 x 800 pixels when it is upright."""
+    rows, columns = np.mgrid[:800, :640]
+    pixels = np.stack([rows / 800, columns / 640, 0.5 + 0.5 * np.sin(rows / 90)], axis=-1)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    path = tmp_path / "part.jpg"
+    Image.fromarray((255 * pixels).astype(np.uint8)).save(path, quality=95, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize(("wanted", "scale"), [((100, 60), 2), ((40, 40), 4), ((214, 100), 1)])
+def test_a_draft_is_decoded_at_the_smallest_scale_of_three_times_the_size_wanted(
+    jpeg, wanted, scale
+):
+    (batch,) = iter_batches([jpeg], wanted, jpeg_draft=True)
+    with Image.open(jpeg) as image:
+        image.draft("RGB", (640 // scale, 800 // scale))
+        assert image.size == (640 // scale, 800 // scale)
+        upright = image.transpose(Image.Transpose.ROTATE_270)
+    expected = upright.resize(wanted[::-1], Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(batch[0], np.asarray(expected))
+
+
+def test_a_draft_differs_little_from_the_whole_and_only_when_asked_for(jpeg):
+    (whole,) = iter_batches([jpeg], (40, 40))
+    (array,) = iter_batches([read_image(jpeg)], (40, 40))
+    (draft,) = iter_batches([jpeg], (40, 40), jpeg_draft=True)
+    np.testing.assert_array_equal(whole, array)
+    difference = np.abs(draft.astype(int) - whole)
+    assert 0 < difference.max() <= 4
+
+
+def test_a_draft_changes_no_other_format_and_no_size(tmp_path, images):
+    path = tmp_path / "part.png"
+    Image.fromarray(images[0]).save(path)
+    (batch,) = iter_batches([path], (5, 5), jpeg_draft=True)
+    (expected,) = iter_batches([path], (5, 5))
+    np.testing.assert_array_equal(batch, expected)
+    assert ImageSequence([path]).with_draft(5).sizes == [images[0].shape[:2]]
+
+
 # ----------------------------------------------------------------------------------- real images
 
 

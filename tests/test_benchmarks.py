@@ -1,0 +1,41 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+def run(script, *arguments):
+    command = [sys.executable, FOLDER / script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_scaling_measures_each_size_with_each_count():
+    done = run("scaling.py", "--sizes", "64", "96", "--counts", "20", "40", "--image-size", "32")
+    lines = done.stdout.splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[:2] for row in rows[2:]] == [["64", "20"], ["64", "40"], ["96", "20"], ["96", "40"]]
+    assert all(float(cell) >= 0 for row in rows[2:] for cell in row)
+
+
+def test_scaling_names_a_number_that_is_too_small():
+    done = run("scaling.py", "--sizes", "64", "--counts", "20", "1")
+    assert done.returncode == 2
+    assert "--counts must be 2 or more; got 1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--only", "fit,speed"), "'speed' is none of import, fit, predict"),
+        (("--repeats", "0"), "'0' is not a whole number from 1 on"),
+        (("--contenders", "anomalib"), "anomalib needs skpadim-openvino or skpadim-torch"),
+        ((), "there is no folder"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_anything_is_installed(tmp_path, arguments, message):
+    done = run("compare_anomalib.py", str(tmp_path / "nowhere"), "bottle", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
