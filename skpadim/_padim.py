@@ -1,7 +1,10 @@
 """The estimator: composes images, embedding, Gaussians and heatmaps."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
 from copy import copy
+from functools import partial
 from itertools import chain
 from numbers import Integral, Real
 from typing import Any
@@ -13,9 +16,10 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._callbacks import CallbackSupport
+from skpadim._passes import Work, passes_over
 from skpadim._streams import EmbeddingStream, ImageStream, Stream
 from skpadim.embedding import PatchEmbedder
-from skpadim.gaussian import PatchGaussian, PatchMoments
+from skpadim.gaussian import PatchGaussian
 from skpadim.gaussian._reduction import PROJECTIONS, select_dimensions
 from skpadim.gaussian._threshold import check_calibrated, choose_offset
 from skpadim.gaussian._validation import (
@@ -86,6 +90,11 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
     memory : str or object with the joblib.Memory interface, default=None
         Where to keep embeddings, so that a search over what comes after them embeds no image
         twice. By default nothing is kept.
+    n_jobs : int or None, default=None
+        Number of workers that images are shared among, by joblib, in `fit` and in scoring. None
+        is 1 unless there is a :func:`joblib.parallel_config` around, which may also choose another
+        kind of workers, such as those of a dask cluster; -1 is one for each core. A single worker
+        uses all cores already: see the guide to scaling for when more are faster.
     random_state : int, RandomState instance or None, default=None
         Draws the reductions "random" and "orthogonal".
     verbose : int, default=0
@@ -155,6 +164,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
         "memory": [str, HasMethods(["cache"]), None],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -175,6 +185,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         contamination: float | str = "auto",
         false_alarm_rate: float = 0.05,
         memory: Any = None,
+        n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -189,6 +200,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         self.contamination = contamination
         self.false_alarm_rate = false_alarm_rate
         self.memory = memory
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -225,29 +237,20 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
                 "X has n_samples=1 good sample: one sample has no covariance. Give at least 2 good "
                 "images, and 1 / false_alarm_rate - 1 or more for the rate to hold."
             )
-        moments = PatchMoments()
-        spool: list[NDArray] = []
-        batches = stream.batches(progress="Learning")
-        for batch in task.follow("learn", batches, stream.n_batches()):
-            if (moments.n_samples + len(batch)) * batch[0].nbytes <= _SPOOL_BYTES:
-                spool.append(batch)
-            moments.update(batch)
+        passes = passes_over(stream, self.n_jobs, _SPOOL_BYTES)
+        with closing(passes.learn()) as steps:
+            moments = deque(task.follow("learn", steps, passes.n_steps), maxlen=1).pop()
         gaussian = model._make_gaussian().fit_moments(moments)
         if self.contamination == "auto":
             distances = gaussian.leave_one_out(moments).distances
         else:
             distances = gaussian.patch_distances
-        # A callback may have stopped the learning before the last image.
-        rest = slice(sum(map(len, spool)), moments.n_samples)
         del moments
-        batches = chain(spool, stream.batches(rest, progress="Calibrating"))
-        n_batches = len(spool) + stream.n_batches(rest)
-        scores = [
-            heatmap_scores(model._to_heatmaps(distances(batch), stream))
-            for batch in task.follow("calibrate", batches, n_batches)
-        ]
+        work = partial(_scores, heatmaps=model._heatmaps_by(distances, stream))
+        with closing(passes.map(work, "Calibrating")) as steps:
+            scores = np.concatenate(list(task.follow("calibrate", steps, passes.n_steps)))
         model._adopt(stream, gaussian)
-        model._set_offset(np.concatenate(scores), self.contamination)
+        model._set_offset(scores, self.contamination)
         self._become(model)
         task.end(X, y)
         return self
@@ -288,9 +291,8 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         else:
             model = unfitted_copy(self)
             stream, gaussian = model._start(X, y), model._make_gaussian()
-        moments = PatchMoments()
-        for batch in stream.batches(progress="Learning"):
-            moments.update(batch)
+        with closing(passes_over(stream, self.n_jobs).learn()) as steps:
+            moments = deque(steps, maxlen=1).pop()
         model._adopt(stream, gaussian.partial_fit_moments(moments))
         return self._become(model)
 
@@ -328,8 +330,8 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         ndarray of shape (n_images,), float64
             ``-predict_heatmap(X).max(axis=(1, 2))``.
         """
-        batches = self._iter_heatmaps(self._open(X))
-        return np.concatenate([heatmap_scores(heatmaps) for heatmaps in batches])
+        stream = self._open(X)
+        return self._map(partial(_scores, heatmaps=self._heatmaps(stream)), stream)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Score images relative to the threshold.
@@ -431,10 +433,8 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
             Mean over images and positions of the logarithm of the Gaussian density.
         """
         stream = self._open(X)
-        total = sum(
-            len(batch) * self.gaussian_.score(batch) for batch in stream.batches(progress="Scoring")
-        )
-        return total / len(stream)
+        work = partial(_log_likelihoods, gaussian=self._gaussian_alone())
+        return float(self._map(work, stream).mean())
 
     def _start(self, X: Any, y: Any) -> Stream:
         """Open good images, to begin to learn from."""
@@ -519,9 +519,9 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
                     parameters[f"embedder__{name}"] = value
         return parameters
 
-    def _iter_heatmaps(self, stream: Stream) -> Iterator[NDArray[np.float32]]:
-        for batch in stream.batches(progress="Scoring"):
-            yield self._to_heatmaps(self.gaussian_.patch_distances(batch), stream)
+    def _map(self, work: Work, stream: Stream) -> NDArray:
+        with closing(passes_over(stream, self.n_jobs).map(work, "Scoring")) as steps:
+            return np.concatenate(list(steps))
 
     def _collect(
         self,
@@ -533,16 +533,17 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         """Show each heatmap as decisions are made on it, and at the size wanted."""
         stream = self._open(X)
         sizes = stream.target_sizes(size)
-        heatmaps = (heatmap for batch in self._iter_heatmaps(stream) for heatmap in batch)
-        shown = (
-            show(heatmap, heatmap if target is None else stream.resized(heatmap, target))
-            for heatmap, target in zip(heatmaps, sizes, strict=True)
-        )
-        if size == "image":
-            return list(shown)
-        # Straight into one array: a list that is stacked in the end takes the memory twice.
-        image = np.dtype((dtype, sizes[0] or stream.heatmap_size))
-        return np.fromiter(shown, image, count=len(stream))
+        passes = passes_over(stream, self.n_jobs)
+        with closing(passes.map(self._heatmaps(stream), "Scoring")) as steps:
+            shown = (
+                show(heatmap, heatmap if target is None else stream.resized(heatmap, target))
+                for heatmap, target in zip(chain.from_iterable(steps), sizes, strict=True)
+            )
+            if size == "image":
+                return list(shown)
+            # Straight into one array: a list that is stacked in the end takes the memory twice.
+            image = np.dtype((dtype, sizes[0] or stream.heatmap_size))
+            return np.fromiter(shown, image, count=len(stream))
 
     def _mask(
         self, heatmap: NDArray[np.float32], resized: NDArray[np.float32]
@@ -557,13 +558,27 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
             mask.flat[resized.argmax()] = True
         return mask
 
-    def _to_heatmaps(self, distances: NDArray, stream: Stream) -> NDArray[np.float32]:
-        return to_heatmaps(
-            distances.reshape(len(distances), *stream.grid_shape),
-            stream.heatmap_size,
+    def _heatmaps(self, stream: Stream) -> Work:
+        return self._heatmaps_by(self._gaussian_alone().patch_distances, stream)
+
+    def _heatmaps_by(self, distances: Work, stream: Stream) -> Work:
+        # Functions that can be pickled, without the estimator, for workers.
+        return partial(
+            _heatmaps,
+            distances=distances,
+            grid_shape=stream.grid_shape,
+            size=stream.heatmap_size,
             smoothing=self.smoothing,
             interpolation=self.interpolation,
         )
+
+    def _gaussian_alone(self) -> PatchGaussian:
+        # Without the moments that partial_fit keeps: workers do not need them, and they are large.
+        if not hasattr(self.gaussian_, "_moments"):
+            return self.gaussian_
+        gaussian = copy(self.gaussian_)
+        del gaussian._moments
+        return gaussian
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -573,3 +588,24 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         tags.input_tags.string = not passthrough
         tags.no_validation = not passthrough
         return tags
+
+
+def _heatmaps(
+    batch: NDArray,
+    *,
+    distances: Work,
+    grid_shape: tuple[int, int],
+    size: tuple[int, int],
+    smoothing: float,
+    interpolation: str,
+) -> NDArray[np.float32]:
+    on_grid = distances(batch).reshape(len(batch), *grid_shape)
+    return to_heatmaps(on_grid, size, smoothing=smoothing, interpolation=interpolation)
+
+
+def _scores(batch: NDArray, *, heatmaps: Work) -> NDArray[np.float64]:
+    return heatmap_scores(heatmaps(batch))
+
+
+def _log_likelihoods(batch: NDArray, *, gaussian: PatchGaussian) -> NDArray[np.float64]:
+    return np.full(len(batch), gaussian.score(batch))

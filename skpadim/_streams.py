@@ -1,23 +1,28 @@
 """What a detector is given, as batches of embeddings."""
 
+import os
+import warnings
 from collections.abc import Iterator
+from copy import copy
+from functools import lru_cache
 from math import ceil
 from numbers import Integral
 from typing import Any, TypeAlias
 
+import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_memory
 from tqdm import tqdm
 
 from skpadim.embedding import PatchEmbedder
+from skpadim.embedding._extractor import resolve_device
+from skpadim.gaussian._validation import caller_level
 from skpadim.heatmaps import resize_heatmaps
 from skpadim.images import ImageSequence, center_crop_slices
 
 # Batches of embeddings that come as they are.
 _BATCH_BYTES = 16 * 2**20
-
-_ALL = slice(None)
 
 
 class EmbeddingStream:
@@ -34,6 +39,7 @@ class EmbeddingStream:
     """
 
     embedder = "passthrough"
+    device = "cpu"
 
     def __init__(
         self, X: NDArray, grid_shape: tuple[int, ...], channels: NDArray[np.intp] | None
@@ -42,44 +48,69 @@ class EmbeddingStream:
         self.channels = channels
         height, width = (1, 1, *grid_shape)[-2:]
         self.grid_shape = self.heatmap_size = (height, width)
-        self._batch_size = max(1, _BATCH_BYTES // X[0].nbytes)
+        self.batch_size = max(1, _BATCH_BYTES // X[0].nbytes)
 
     def __len__(self) -> int:
         return len(self._X)
 
-    def n_batches(self, samples: slice = _ALL) -> int:
+    @property
+    def n_batches(self) -> int:
         """Count batches.
-
-        Parameters
-        ----------
-        samples : slice, default=slice(None)
-            The samples that would be iterated over.
 
         Returns
         -------
         int
             As many as `batches` yields.
         """
-        return _n_batches(len(self), samples, self._batch_size)
+        return ceil(len(self) / self.batch_size)
 
-    def batches(self, samples: slice = _ALL, progress: str = "") -> Iterator[NDArray]:
+    def part(self, samples: slice) -> "EmbeddingStream":
+        """Make a stream of some of the samples.
+
+        Parameters
+        ----------
+        samples : slice
+            The samples wanted.
+
+        Returns
+        -------
+        EmbeddingStream
+            The others are not kept with it.
+        """
+        stream = copy(self)
+        stream._X = self._X[samples]
+        return stream
+
+    def progress_bar(self, description: str) -> tqdm:
+        """Make a bar that shows nothing: there is no work to wait for.
+
+        Parameters
+        ----------
+        description : str
+            What it would say.
+
+        Returns
+        -------
+        tqdm
+            The bar.
+        """
+        return tqdm(disable=True)
+
+    def batches(self, progress: str = "") -> Iterator[NDArray]:
         """Iterate over embeddings.
 
         Parameters
         ----------
-        samples : slice, default=slice(None)
-            The samples wanted.
         progress : str, default=""
-            Not shown: there is no work to wait for.
+            Not shown.
 
         Yields
         ------
         ndarray of shape (n_batch, n_positions, n_channels)
             The next samples.
         """
-        X = self._X[samples]
-        for first in range(0, len(X), self._batch_size):
-            batch = X[first : first + self._batch_size]
+        for first in range(0, len(self), self.batch_size):
+            batch = self._X[first : first + self.batch_size]
             yield batch if self.channels is None else batch[..., self.channels]
 
     def target_sizes(self, size: Any) -> list[tuple[int, int] | None]:
@@ -153,44 +184,89 @@ class ImageStream:
     def __len__(self) -> int:
         return len(self._images)
 
-    def n_batches(self, samples: slice = _ALL) -> int:
-        """Count batches.
+    @property
+    def batch_size(self) -> int:
+        """Number of images in a batch.
 
-        Parameters
-        ----------
-        samples : slice, default=slice(None)
-            The images that would be embedded.
+        Returns
+        -------
+        int
+            That of the embedder.
+        """
+        return self.embedder.batch_size
+
+    @property
+    def device(self) -> str:
+        """Kind of device that the images are embedded on.
+
+        Returns
+        -------
+        str
+            As torch calls it.
+        """
+        return resolve_device(self.embedder.device).type
+
+    @property
+    def n_batches(self) -> int:
+        """Count batches.
 
         Returns
         -------
         int
             As many as `batches` yields.
         """
-        return _n_batches(len(self), samples, self.embedder.batch_size)
+        return ceil(len(self) / self.batch_size)
 
-    def batches(self, samples: slice = _ALL, progress: str = "") -> Iterator[NDArray[np.float32]]:
+    def part(self, samples: slice) -> "ImageStream":
+        """Make a stream of some of the images.
+
+        Parameters
+        ----------
+        samples : slice
+            The images wanted.
+
+        Returns
+        -------
+        ImageStream
+            The others do not go with it to another process.
+        """
+        # Not copy(), which would do what is done on the way to another process.
+        stream = object.__new__(ImageStream)
+        stream.__dict__ = {**vars(self), "_images": self._images[samples]}
+        return stream
+
+    def progress_bar(self, description: str) -> tqdm:
+        """Make a bar that counts the images, if the user wants to see one.
+
+        Parameters
+        ----------
+        description : str
+            What it says.
+
+        Returns
+        -------
+        tqdm
+            The bar.
+        """
+        return tqdm(total=len(self), desc=description, unit=" images", disable=not self._verbose)
+
+    def batches(self, progress: str = "") -> Iterator[NDArray[np.float32]]:
         """Embed images.
 
         Parameters
         ----------
-        samples : slice, default=slice(None)
-            The images wanted.
         progress : str, default=""
-            What the progress bar says.
+            What the progress bar says; without it there is none.
 
         Yields
         ------
         ndarray of shape (n_batch, n_positions, n_channels), float32
             Embeddings of the next images.
         """
-        images = self._images[samples]
-        if len(images) == 0:
+        if len(self) == 0:
             return
-        with tqdm(
-            total=len(images), desc=progress, unit=" images", disable=not self._verbose
-        ) as bar:
-            embed = self._embed if self._memory is None else self._embed_remembered
-            for batch in embed(images):
+        with self.progress_bar(progress) if progress else tqdm(disable=True) as bar:
+            for batch in self._embed() if self._memory is None else self._embed_remembered():
                 yield batch.reshape(len(batch), -1, batch.shape[-1])
                 bar.update(len(batch))
 
@@ -231,32 +307,56 @@ class ImageStream:
         whole[center_crop_slices(frame_size, self.heatmap_size)] = heatmap
         return resize_heatmaps(whole[np.newaxis], size)[0]
 
-    def _embed(self, images: ImageSequence) -> Iterator[NDArray[np.float32]]:
-        return self.embedder.iter_embed(images, self.channels)
+    def _embed(self) -> Iterator[NDArray[np.float32]]:
+        return self.embedder.iter_embed(self._images, self.channels)
 
-    def _embed_remembered(self, images: ImageSequence) -> Iterator[NDArray[np.float32]]:
+    def _embed_remembered(self) -> Iterator[NDArray[np.float32]]:
         # All dimensions are kept, whichever are asked for: so all searches share them. Fingerprints
         # tell what an embedding depends on: files may change under their names.
         memory = check_memory(self._memory)
-        remembered = memory.cache(_embed_batch, ignore=["embedder", "images"])
+        embed = memory.cache(_embed_batch, ignore=["embedder", "images"])
         fingerprint = self.embedder.fingerprint()
-        for start in range(0, len(images), self.embedder.batch_size):
-            batch = images[start : start + self.embedder.batch_size]
-            embeddings = remembered(fingerprint, batch.fingerprint(), self.embedder, batch)
+        for start in range(0, len(self), self.batch_size):
+            batch = self._images[start : start + self.batch_size]
+            call = (fingerprint, batch.fingerprint(), self.embedder, batch)
+            try:
+                embeddings = embed(*call)
+            except OSError as error:
+                # The long work goes on; a file that cannot be read is a ValueError.
+                warnings.warn(
+                    f"memory={self._memory!r} cannot be written ({error}): embeddings are not "
+                    "kept from here on. Give it a folder with more space.",
+                    UserWarning,
+                    stacklevel=caller_level(),
+                )
+                embed = _embed_batch
+                embeddings = embed(*call)
             yield embeddings if self.channels is None else embeddings[..., self.channels]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # On the way to another process, whose working directory may be another.
+        state = {**vars(self), "embedder": cloudpickle.dumps(self.embedder)}
+        if isinstance(self._memory, str):
+            state["_memory"] = os.path.abspath(self._memory)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = {**state, "embedder": _unpickled(state["embedder"])}
 
 
 Stream: TypeAlias = ImageStream | EmbeddingStream
+
+
+@lru_cache(maxsize=1)
+def _unpickled(embedder: bytes) -> PatchEmbedder:
+    """Return the same embedder for all shards, so that a process builds the network only once."""
+    return cloudpickle.loads(embedder)
 
 
 def _embed_batch(
     embedder_fingerprint: str, fingerprint: tuple, embedder: PatchEmbedder, images: ImageSequence
 ) -> NDArray[np.float32]:
     return np.concatenate(list(embedder.iter_embed(images)))
-
-
-def _n_batches(n_samples: int, samples: slice, batch_size: int) -> int:
-    return ceil(len(range(n_samples)[samples]) / batch_size)
 
 
 def _as_pair(size: Any) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """Exact streaming moments of patch embeddings."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -274,6 +276,18 @@ class PatchMoments:
         assert self.scatter is not None
         return self.scatter[chunk]
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Scatter matrices are symmetric: half of each is what files and wires need.
+        state = dict(vars(self))
+        if state.get("scatter") is not None:
+            state["scatter"] = _lower_triangles(state["scatter"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if state.get("scatter") is not None:
+            self.scatter = _symmetric(state["scatter"], self.mean.shape[1])
+
     def _increment(self, X: NDArray, chunk: slice) -> tuple[NDArray, NDArray]:
         # Welford's recurrence in root form: a sample that joins k others adds
         # k / (k + 1) (x - mean_k)(x - mean_k)' to the scatter. The running means are in
@@ -338,6 +352,25 @@ class PatchMoments:
 def _gram(rows: NDArray) -> NDArray:
     """Sum of outer products of (n, n_positions, d) rows, per position: (n_positions, d, d)."""
     return np.matmul(rows.transpose(1, 2, 0), rows.transpose(1, 0, 2))
+
+
+def _lower_triangles(matrices: NDArray) -> NDArray:
+    """Rows of the lower triangles of (n, d, d) matrices: (n, d (d + 1) / 2)."""
+    n, d, _ = matrices.shape
+    rows = np.empty((n, d * (d + 1) // 2), dtype=matrices.dtype)
+    for i in range(d):
+        start = i * (i + 1) // 2
+        rows[:, start : start + i + 1] = matrices[:, i, : i + 1]
+    return rows
+
+
+def _symmetric(rows: NDArray, d: int) -> NDArray:
+    """Symmetric (n, d, d) matrices that have these lower triangles."""
+    matrices = np.empty((len(rows), d, d), dtype=rows.dtype)
+    for i in range(d):
+        start = i * (i + 1) // 2
+        matrices[:, i, : i + 1] = matrices[:, : i + 1, i] = rows[:, start : start + i + 1]
+    return matrices
 
 
 def check_moments(moments: PatchMoments, at_least: int) -> None:

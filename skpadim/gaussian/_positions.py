@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from math import ceil
 
-import joblib
-
 from skpadim._blas import ONE_BLAS_THREAD
+from skpadim._threads import n_threads
 
 # What a core works at is small enough for the cache that cores share, and large enough for the time
 # that a hand-over takes.
@@ -65,5 +64,5 @@ def for_positions(work: Callable[[slice], None], n_positions: int, bytes_per_pos
 def _cores(process_id: int) -> tuple[int, ThreadPoolExecutor]:
     # Counting cores and starting threads takes a fifth of the time of one image. A process that was
     # forked has none of its parent's threads, hence its id among the arguments.
-    n_cores = joblib.cpu_count()
+    n_cores = n_threads()
     return n_cores, ThreadPoolExecutor(n_cores, "skpadim-gaussian")

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import joblib
 import numpy as np
 from PIL import Image
 
+from skpadim._threads import n_threads
 from skpadim.images._sequence import ImageSequence
 
 # Decoding and resizing release the GIL; beyond a few threads the network behind is the slower.
@@ -131,7 +131,7 @@ def _generate(
         pixels = resize(images.decoded(position), image_size)[crop]
         out[...] = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
-    pool = ThreadPoolExecutor(min(_MAX_THREADS, joblib.cpu_count()), "skpadim-images")
+    pool = ThreadPoolExecutor(min(_MAX_THREADS, n_threads()), "skpadim-images")
     pending: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
     try:
         for start in range(0, len(images), batch_size):

@@ -1,6 +1,5 @@
 """One checked, lazy view of every form in which images come."""
 
-import copy
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -111,7 +110,7 @@ class ImageSequence:
     def __getitem__(self, key: int) -> np.ndarray: ...
     def __getitem__(self, key: int | slice | np.ndarray) -> "np.ndarray | ImageSequence":
         if isinstance(key, slice | np.ndarray):
-            view = copy.copy(self)
+            view = ImageSequence(self)
             view._indices = self._indices[key]
             return view
         index = int(self._indices[key])
@@ -144,9 +143,19 @@ class ImageSequence:
         ImageSequence
             A view. Its `sizes` are those of the files.
         """
-        view = copy.copy(self)
+        view = ImageSequence(self)
         view._draft_size = size
         return view
+
+    def __getstate__(self) -> dict[str, Any]:
+        # On the way to another process: with its own images only, still known by their indices in
+        # the user's X, and with files that are found from another working directory.
+        items, sizes = {}, {}
+        for index in self._indices.tolist():
+            item = self._items[index]
+            items[index] = os.path.abspath(item) if isinstance(item, str) else item
+            sizes[index] = self._sizes[index]
+        return {**vars(self), "_items": items, "_sizes": sizes}
 
     def fingerprint(self) -> tuple:
         """Return a key that changes whenever the images may have changed.

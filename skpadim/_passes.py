@@ -1,0 +1,289 @@
+"""Passes over what a detector is given: in this process, or in shards that workers take."""
+
+import pickle
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError
+from contextlib import closing, suppress
+from itertools import chain, islice
+from math import ceil
+from typing import Any, TypeAlias
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
+from numpy.typing import NDArray
+
+from skpadim._streams import Stream
+from skpadim.gaussian import PatchMoments
+
+# Shards are as large as four for each worker allow, because moments are sent and merged once a
+# shard, whatever its size; and no larger than this, since a shard is what a lost worker costs.
+_SHARDS_PER_JOB = 4
+_SHARD_SAMPLES = 4096
+
+# How often workers may be lost together with what all shards need, before a pass fails.
+_MAX_LOSSES = 3
+
+# What is done to a batch of embeddings, with one result for each of them.
+Work: TypeAlias = Callable[[NDArray], NDArray]
+
+
+class OneProcess:
+    """Passes in this process, batch by batch, on all of its cores.
+
+    Parameters
+    ----------
+    stream : Stream
+        What to go over.
+    spool_bytes : int, default=0
+        Embeddings that `learn` has seen stay in memory for later passes, up to this size; the
+        others are computed again.
+    """
+
+    def __init__(self, stream: Stream, spool_bytes: int = 0) -> None:
+        self._stream = stream
+        self._spool_bytes = spool_bytes
+        self._spool: list[NDArray] = []
+
+    @property
+    def n_steps(self) -> int:
+        """Tell how far the next pass is.
+
+        Returns
+        -------
+        int
+            As many as `learn` or `map` yields.
+        """
+        return len(self._spool) + self._stream.n_batches
+
+    def learn(self) -> Generator[PatchMoments, None, None]:
+        """Learn from all samples; passes after this one are over those that were learnt.
+
+        Yields
+        ------
+        PatchMoments
+            Those of all samples so far, always the same object.
+        """
+        moments = PatchMoments()
+        n_spooled = 0
+        try:
+            for batch in self._stream.batches(progress="Learning"):
+                if (moments.n_samples + len(batch)) * batch[0].nbytes <= self._spool_bytes:
+                    self._spool.append(batch)
+                    n_spooled += len(batch)
+                yield moments.update(batch)
+        finally:
+            # Not all of them, if the caller stops early.
+            self._stream = self._stream.part(slice(n_spooled, moments.n_samples))
+
+    def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
+        """Do some work on all samples.
+
+        Parameters
+        ----------
+        work : callable
+            What is done to each batch of embeddings.
+        progress : str
+            What the progress bar says.
+
+        Yields
+        ------
+        ndarray
+            Results for the next samples, in their order.
+        """
+        for batch in chain(self._spool, self._stream.batches(progress=progress)):
+            yield work(batch)
+
+
+class Shards:
+    """The same passes in shards, which workers take by joblib; moments and results come back.
+
+    A generator that is left early has to be closed: it ends what the workers are at.
+
+    Parameters
+    ----------
+    stream : Stream
+        What to go over.
+    n_jobs : int
+        Number of workers.
+    n_samples : int
+        Size of a shard.
+    """
+
+    def __init__(self, stream: Stream, n_jobs: int, n_samples: int) -> None:
+        self._stream = stream
+        self._n_jobs = n_jobs
+        self._shards = [
+            slice(start, min(start + n_samples, len(stream)))
+            for start in range(0, len(stream), n_samples)
+        ]
+
+    @property
+    def n_steps(self) -> int:
+        """Tell how far the next pass is.
+
+        Returns
+        -------
+        int
+            As many as `learn` or `map` yields.
+        """
+        return len(self._shards)
+
+    def learn(self) -> Generator[PatchMoments, None, None]:
+        """Learn from all samples; passes after this one are over those that were learnt.
+
+        Yields
+        ------
+        PatchMoments
+            Those of all samples so far, always the same object.
+        """
+        moments = PatchMoments()
+        learnt = []
+        # As they come: in any other order, those of many shards might have to wait in memory for
+        # the one that a slow worker has. Moments depend on the order by no more than rounding.
+        results = self._run(_learn, "Learning", "generator_unordered")
+        try:
+            for number, others in results:
+                learnt.append(number)
+                yield moments.merge(others)
+        finally:
+            results.close()
+            self._shards = [self._shards[number] for number in sorted(learnt)]
+
+    def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
+        """Do some work on all samples.
+
+        Parameters
+        ----------
+        work : callable
+            What is done to each batch of embeddings; it can be pickled.
+        progress : str
+            What the progress bar says.
+
+        Yields
+        ------
+        ndarray
+            Results for the next samples, in their order.
+        """
+        results = self._run(_Mapped(work), progress, "generator")
+        try:
+            for _, result in results:
+                yield result
+        finally:
+            results.close()
+
+    def _run(
+        self, work: Callable[[Stream], Any], progress: str, return_as: str
+    ) -> Generator[tuple[int, Any], None, None]:
+        """Yield the numbers of shards with the results of the work on them."""
+        missing = dict(enumerate(self._shards))
+        with self._stream.progress_bar(progress) as bar:
+            for losses_left in reversed(range(_MAX_LOSSES + 1)):
+                try:
+                    with closing(self._attempt(missing, work, return_as)) as results:
+                        for number, result in results:
+                            samples = missing.pop(number)
+                            yield number, result
+                            bar.update(samples.stop - samples.start)
+                    return
+                except CancelledError:
+                    # dask runs again what a lost worker was at, unless that worker alone had
+                    # what all shards need.
+                    if not losses_left:
+                        raise
+
+    def _attempt(
+        self, shards: dict[int, slice], work: Callable[[Stream], Any], return_as: str
+    ) -> Generator[tuple[int, Any], None, None]:
+        tasks = (
+            delayed(_numbered)(number, work, self._stream.part(samples))
+            for number, samples in list(shards.items())
+        )
+        if not get_active_backend()[0].supports_return_generator:
+            # Such as ray's: in turns, so that not all results are in memory at once.
+            while turn := list(islice(tasks, 2 * self._n_jobs)):
+                yield from Parallel(n_jobs=self._n_jobs, batch_size=1)(turn)
+            return
+        results = Parallel(n_jobs=self._n_jobs, batch_size=1, return_as=return_as)(tasks)
+        try:
+            for numbered in results:  # noqa: UP028 ("yield from" would close them)
+                yield numbered
+        except BaseException:
+            # Closing them would end the workers as well, but warn of results that are not used.
+            with suppress(_Left):
+                results.throw(_Left)
+            raise
+
+
+class _Left(Exception):
+    """Nobody waits for the results any more."""
+
+
+class _Mapped:
+    """Work on the batches of a shard, with what all shards need for it."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def __call__(self, shard: Stream) -> NDArray:
+        return np.concatenate([self._work(batch) for batch in shard.batches()])
+
+    def __sizeof__(self) -> int:
+        # dask asks for the size, and sends to each worker only once what is large.
+        buffers: list[pickle.PickleBuffer] = []
+        rest = pickle.dumps(self._work, protocol=5, buffer_callback=buffers.append)
+        return len(rest) + sum(buffer.raw().nbytes for buffer in buffers)
+
+
+def _learn(shard: Stream) -> PatchMoments:
+    moments = PatchMoments()
+    for batch in shard.batches():
+        moments.update(batch)
+    return moments
+
+
+def _numbered(number: int, work: Callable[[Stream], Any], shard: Stream) -> tuple[int, Any]:
+    return number, work(shard)
+
+
+Passes: TypeAlias = OneProcess | Shards
+
+
+def passes_over(stream: Stream, n_jobs: int | None, spool_bytes: int = 0) -> Passes:
+    """Prepare to go over images or embeddings.
+
+    Parameters
+    ----------
+    stream : Stream
+        What to go over.
+    n_jobs : int or None
+        Number of workers, as joblib counts them.
+    spool_bytes : int, default=0
+        See :class:`OneProcess`.
+
+    Returns
+    -------
+    OneProcess or Shards
+        The former also where there is only one shard.
+
+    Raises
+    ------
+    ValueError
+        If `n_jobs` asks for workers but the network runs on no processor.
+    """
+    n_workers = effective_n_jobs(n_jobs)
+    if n_workers > 1 and stream.device != "cpu":
+        if n_jobs is not None:
+            raise ValueError(
+                f"n_jobs={n_jobs} shares images among processors, but the network runs on device "
+                f"{stream.device!r}: set n_jobs=None to use that, or the embedder's device='cpu'."
+            )
+        n_workers = 1
+    # Shards are of whole batches, so that nothing depends on them, what `memory` holds included.
+    n_batches = min(
+        ceil(stream.n_batches / (_SHARDS_PER_JOB * n_workers)),
+        max(1, _SHARD_SAMPLES // stream.batch_size),
+    )
+    if n_workers == 1 or n_batches == stream.n_batches:
+        return OneProcess(stream, spool_bytes)
+    return Shards(stream, n_workers, n_batches * stream.batch_size)
