@@ -77,12 +77,12 @@ intersphinx_timeout = 5
 nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(intersphinx_mapping)})\..*")]
 
 
-def _without_network(record: logging.LogRecord) -> bool:
-    """Let a build without network pass, and nothing else: this one warning has no type to suppress."""
+def _is_no_network_failure(record: logging.LogRecord) -> bool:
+    # The one warning that a build without network may give has no type to be suppressed by.
     return not str(record.msg).startswith("failed to reach any of the inventories")
 
 
-logging.getLogger("sphinx.sphinx.ext.intersphinx").addFilter(_without_network)
+logging.getLogger("sphinx.sphinx.ext.intersphinx").addFilter(_is_no_network_failure)
 
 
 # Equations as MathML, which browsers show by themselves: pages are read without network or script.
@@ -92,7 +92,8 @@ def _visit_math(translator, node: nodes.math) -> None:
 
 
 def _visit_math_block(translator, node: nodes.math_block) -> None:
-    translator.body.append(f'<div class="equation">{tex2mathml(node.astext(), as_block=True)}</div>')
+    equation = tex2mathml(node.astext(), as_block=True)
+    translator.body.append(f'<div class="equation">{equation}</div>')
     raise nodes.SkipNode
 
 
