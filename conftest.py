@@ -9,6 +9,7 @@ is marked by ``<!-- skip: next -->``. A block that begins with "# Wrong" may war
 
 import os
 import tempfile
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def _set_up(namespace):
         images=parts.images,
         y=parts.y,
         masks=parts.masks,
-        detector=detector,
+        detector=deepcopy(detector),
         _left=(folder, os.getcwd()),
     )
     os.chdir(folder.name)
@@ -61,7 +62,7 @@ def _set_up(namespace):
 
 def _save(pixels, name):
     Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(name)
+    Image.fromarray(pixels).save(name, compress_level=1)
 
 
 def _tear_down(namespace):
