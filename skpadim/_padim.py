@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._callbacks import CallbackSupport
+from skpadim._doc_link import DocLinkMixin
 from skpadim._passes import Work, passes_over
 from skpadim._streams import EmbeddingStream, ImageStream, Stream
 from skpadim.embedding import PatchEmbedder
@@ -42,7 +43,7 @@ _SPOOL_BYTES = 128 * 2**20
 _FREE_EMBEDDER_PARAMETERS = ("batch_size", "device", "engine", "verbose")
 
 
-class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
+class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     """Detect and locate defects in images after seeing good ones only.
 
     Each image is turned into embeddings of its patches by a pretrained network. Good images give
@@ -122,7 +123,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         "passthrough".
     n_features_in_ : int
         Number of dimensions of an embedding; only with "passthrough".
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only with "passthrough", where X is a data frame.
 
     See Also

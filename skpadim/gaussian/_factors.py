@@ -179,9 +179,7 @@ def ridge_of(moments: PatchMoments, reg_covar: float, relative: bool) -> NDArray
     return reg_covar * moments.variance()
 
 
-def factorize(
-    moments: PatchMoments, ridge: NDArray[np.float64], compact: bool = False
-) -> Factor:
+def factorize(moments: PatchMoments, ridge: NDArray[np.float64], compact: bool = False) -> Factor:
     """Factor of S + R, with S the scatter over n - 1.
 
     Parameters

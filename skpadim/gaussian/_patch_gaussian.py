@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._callbacks import CallbackSupport
+from skpadim._doc_link import DocLinkMixin
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.gaussian._moments import PatchMoments, check_moments
@@ -39,7 +40,7 @@ from skpadim.gaussian._validation import (
 _STREAM_PARAMETERS = ("n_components", "reduction", "random_state")
 
 
-class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
+class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     """Gaussian of each grid position of patch embeddings, and distances to it.
 
     At each position the embeddings of good samples have a mean m and a covariance S + R [1]_.
@@ -102,7 +103,7 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         Shape of the grid of positions; () for plain samples.
     n_features_in_ : int
         Number of dimensions of an embedding.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X is a data frame.
 
     See Also
