@@ -202,10 +202,10 @@ image_roc_auc = make_scorer(_image_roc_auc, response_method=["score_samples"])
 image_average_precision = make_scorer(_image_average_precision, response_method=["score_samples"])
 
 #: Area under the ROC curve of pixels. It takes masks, as metadata that scikit-learn routes to it:
-#: ``pixel_roc_auc.set_score_request(masks=True)`` where ``enable_metadata_routing`` is set. Masks are
-#: an array of the shape of the heatmaps, or paths.
+#: ``pixel_roc_auc.set_score_request(masks=True)`` where ``enable_metadata_routing`` is set. Masks
+#: are an array of the shape of the heatmaps, or paths.
 pixel_roc_auc = make_scorer(_pixel_roc_auc, response_method=["predict_heatmap"])
 
-#: Area under the per-region-overlap curve, by :func:`~skpadim.metrics.aupro_score`. It takes masks as
-#: :data:`pixel_roc_auc` does.
+#: Area under the per-region-overlap curve, by :func:`~skpadim.metrics.aupro_score`. It takes masks
+#: as :data:`pixel_roc_auc` does.
 pixel_aupro = make_scorer(_pixel_aupro, response_method=["predict_heatmap"])
