@@ -37,7 +37,7 @@ html_css_files = ["skpadim.css"]
 html_theme_options = {
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "comparison": []},
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
