@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from copy import copy
 from itertools import chain
+from math import prod
 from numbers import Integral, Real
 from typing import Any
 
@@ -216,6 +217,9 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
             told), or if the reduction asks for dimensions that the backbone does not have.
         TypeError
             If X is not images.
+        MemoryError
+            If moments and factors are larger than the memory that is available. This is told before
+            the first image is embedded.
         """
         task = self._begin_fit(X, y, n_subtasks=2)
         model = unfitted_copy(self)
@@ -225,6 +229,9 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
                 "X has n_samples=1 good sample: one sample has no covariance. Give at least 2 good "
                 "images, and 1 / false_alarm_rate - 1 or more for the rate to hold."
             )
+        gaussian = model._make_gaussian()
+        size = (len(stream), prod(stream.grid_shape), stream.n_channels)
+        gaussian._check_memory(*size, leaves_one_out=self.contamination == "auto")
         moments = PatchMoments()
         spool: list[NDArray] = []
         batches = stream.batches(progress="Learning")
@@ -232,7 +239,7 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
             if (moments.n_samples + len(batch)) * batch[0].nbytes <= _SPOOL_BYTES:
                 spool.append(batch)
             moments.update(batch)
-        gaussian = model._make_gaussian().fit_moments(moments)
+        gaussian.fit_moments(moments)
         if self.contamination == "auto":
             distances = gaussian.leave_one_out(moments).distances
         else:
