@@ -6,6 +6,7 @@ from contextlib import closing
 from copy import copy
 from functools import partial
 from itertools import chain
+from math import prod
 from numbers import Integral, Real
 from typing import Any
 
@@ -229,6 +230,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             told), or if the reduction asks for dimensions that the backbone does not have.
         TypeError
             If X is not images.
+        MemoryError
+            If moments and factors are larger than the memory that is available. This is told before
+            the first image is embedded.
         """
         task = self._begin_fit(X, y, n_subtasks=2)
         model = unfitted_copy(self)
@@ -238,10 +242,13 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
                 "X has n_samples=1 good sample: one sample has no covariance. Give at least 2 good "
                 "images, and 1 / false_alarm_rate - 1 or more for the rate to hold."
             )
+        gaussian = model._make_gaussian()
+        size = (len(stream), prod(stream.grid_shape), stream.n_channels)
+        gaussian._check_memory(*size, leaves_one_out=self.contamination == "auto")
         passes = passes_over(stream, self.n_jobs, _SPOOL_BYTES)
         with closing(passes.learn()) as steps:
             moments = deque(task.follow("learn", steps, passes.n_steps), maxlen=1).pop()
-        gaussian = model._make_gaussian().fit_moments(moments)
+        gaussian.fit_moments(moments)
         if self.contamination == "auto":
             distances = gaussian.leave_one_out(moments).distances
         else:

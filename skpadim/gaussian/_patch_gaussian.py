@@ -18,9 +18,11 @@ from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
+from skpadim.gaussian._memory import check_memory, memory_needed
 from skpadim.gaussian._moments import PatchMoments, check_moments
 from skpadim.gaussian._reduction import (
     PROJECTIONS,
+    count_components,
     projection_matrix,
     reduce_dimensions,
     reduce_moments,
@@ -195,6 +197,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         ValueError
             If X is not finite, has another number of axes or only one sample, or if the
             reduction asks for dimensions that X does not have.
+        MemoryError
+            If moments and factors are larger than the memory that is available.
         """
         task = self._begin_fit(X, y)
         model = unfitted_copy(self)
@@ -203,6 +207,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         if len(embeddings) < 2:
             raise ValueError("y has one label +1, but a minimum of 2 good samples is required.")
         selected = model._select(embeddings.shape[2])
+        n_kept = embeddings.shape[2] if selected is None else len(selected)
+        model._check_memory(*embeddings.shape[:2], n_kept, self.contamination == "auto")
         moments = PatchMoments().update(reduce_dimensions(embeddings, selected))
         moments = model._solve(moments, selected)
         if self.contamination == "auto":
@@ -475,6 +481,24 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             check_random_state(self.random_state).randint(2**31 - 1) if self._projects() else 0
         )
         return select_dimensions(n_dimensions, self.n_components, self.reduction, self.random_state)
+
+    def _check_memory(
+        self, n_samples: int, n_positions: int, n_dimensions: int, leaves_one_out: bool
+    ) -> None:
+        """Refuse to learn from selected dimensions what does not fit in memory."""
+        left = (
+            count_components(self.n_components, n_dimensions) if self._projects() else n_dimensions
+        )
+        needed = memory_needed(
+            n_samples,
+            n_positions,
+            n_dimensions,
+            left,
+            compact=self.compact,
+            leaves_one_out=leaves_one_out,
+        )
+        what = f"{n_positions} positions of {n_dimensions} dimensions"
+        check_memory(needed, what, self.compact)
 
     def _get_stream_parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _STREAM_PARAMETERS}
