@@ -52,9 +52,9 @@ print(f"largest difference between the stream and all at once: {difference:.6f}"
 # The threshold needs other images
 # --------------------------------
 #
-# ``fit`` sets a threshold by looking at each training image once more, with the model that does
-# not know it. A stream has no second look. Its own scores of images that it has learnt from
-# are no substitute: they are too good. ``calibrate`` takes good images that were kept aside.
+# ``fit`` sets a threshold by looking at each training image once more, with the model that does not
+# know it. A stream has no second look. Its own scores of images that it has learnt from are no
+# substitute: they are too good. ``calibrate`` takes good images that were kept aside.
 
 too_good = PaDiM(**settings, contamination=0.05).fit(learnt).offset_
 stream.calibrate(held_out)
@@ -74,8 +74,8 @@ for name, offset in (
 # -------------------
 #
 # Here three machines have 80 images each. What they send is a
-# :class:`~skpadim.gaussian.PatchMoments`, which pickles; merged, in any order, they are the
-# moments of all images. They hold all dimensions, so that the receiver still has its choice of
+# :class:`~skpadim.gaussian.PatchMoments`, which pickles; merged, in any order, they are the moments
+# of all images. They hold all dimensions, so that the receiver still has its choice of
 # ``n_components``. A sender who knows it can ``take`` those dimensions first.
 
 embedder = PatchEmbedder()
@@ -101,9 +101,10 @@ print(f"of the merged model and of one fitted at once: {np.abs(merged - unmerged
 # What is kept
 # ------------
 #
-# Left, the AUROC of the stream: when it no longer rises, more of the same images do not help. Right,
-# the size of the moments. They have a row for each image while there are fewer images than dimensions,
-# and have their full size from then on. The embeddings that they stand for go on growing.
+# Left, the AUROC of the stream: when it no longer rises, more of the same images do not help.
+# Right, the size of the moments. They have a row for each image while there are fewer images than
+# dimensions, and have their full size from then on. The embeddings that they stand for go on
+# growing.
 
 kept = PatchMoments()
 kept_size = []
@@ -129,12 +130,12 @@ size_ax.legend()
 #
 # - If the images are files, call ``fit`` with their paths: it reads them batch by batch anyway.
 # - If they come over time, call ``partial_fit`` with each batch, keep every tenth good image or so
-#   aside, and ``calibrate`` with those before the first ``predict``, and again after each
-#   further ``partial_fit``, which drops the threshold.
+#   aside, and ``calibrate`` with those before the first ``predict``, and again after each further
+#   ``partial_fit``, which drops the threshold.
 # - If they are on several machines, send moments, and merge.
 #
-# Limits: nothing is forgotten. If the parts or the light change for good, begin anew. A
-# stream trusts its images: labels of -1 are left out, but a defect without label becomes part of
-# what is normal. Merging makes a :class:`~skpadim.PatchGaussian`, which scores an image by its largest patch
-# distance, not a :class:`~skpadim.PaDiM`, which smooths before. Moments of all dimensions are large, 8 bytes
-# times positions times the square of the dimensions.
+# Limits: nothing is forgotten. If the parts or the light change for good, begin anew. A stream
+# trusts its images: labels of -1 are left out, but a defect without label becomes part of what is
+# normal. Merging makes a :class:`~skpadim.PatchGaussian`, which scores an image by its largest
+# patch distance, not a :class:`~skpadim.PaDiM`, which smooths before. Moments of all dimensions are
+# large, 8 bytes times positions times the square of the dimensions.
