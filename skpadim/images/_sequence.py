@@ -129,6 +129,18 @@ class ImageSequence:
         """
         return [self._sizes[index] for index in self._indices]
 
+    @property
+    def paths(self) -> list[str | None]:
+        """Where images come from.
+
+        Returns
+        -------
+        list of (str or None)
+            The path of each image, None for images in memory.
+        """
+        items = (self._items[index] for index in self._indices)
+        return [item if isinstance(item, str) else None for item in items]
+
     def fingerprint(self) -> tuple:
         """Return a key that changes whenever the images may have changed.
 
