@@ -167,9 +167,10 @@ class HeatmapDisplay:
         _check_heatmap_detector(detector)
         check_calibrated(detector)
         images = ImageSequence(X)
-        y, masks = _check_truth(y, masks, images.sizes)
+        y = _check_labels(y, len(images))
+        masks = None if masks is None else _check_masks(masks, images.sizes)
         _check_axes(ax, len(images))
-        _check_vmax(vmax, detector.offset_)
+        _check_scale(detector.offset_, vmax)
         return cls.from_predictions(
             images,
             _predict_heatmaps(detector, images),
@@ -243,21 +244,20 @@ class HeatmapDisplay:
         images = ImageSequence(images)
         if len(heatmaps) != len(images):
             raise ValueError(f"there are {len(heatmaps)} heatmaps for {len(images)} images.")
-        heatmaps = [np.asarray(heatmap) for heatmap in heatmaps]
-        for index, heatmap in enumerate(heatmaps):
-            if heatmap.ndim != 2:
+        maps: list[NDArray] = [np.asarray(heatmap) for heatmap in heatmaps]
+        for index, heatmap in enumerate(maps):
+            if heatmap.ndim != 2 or heatmap.size == 0:
                 raise ValueError(
                     f"heatmaps[{index}] has the shape {heatmap.shape}; it must be (height, width)."
                 )
             if not np.isfinite(heatmap).all():
                 raise ValueError(f"heatmaps[{index}] has NaN or infinite values.")
-        if not np.isfinite(offset):
-            raise ValueError(f"offset={offset} must be finite: it anchors the colour scale.")
-        y, masks = _check_truth(y, masks, images.sizes)
+        y = _check_labels(y, len(images))
+        masks = None if masks is None else _check_masks(masks, images.sizes)
         _check_axes(ax, len(images))
         display = cls(
             images=[_reduced(image) for image in images],
-            heatmaps=heatmaps,
+            heatmaps=maps,
             offset=float(offset),
             masks=masks,
             y=y,
@@ -312,11 +312,14 @@ class HeatmapDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If `ax` is of another length than the images, or `vmax` is not above the threshold.
+            If `ax` is of another length than the images, or if `vmax` is not above the threshold.
         """
+        _check_scale(self.offset, vmax)
         norm = _threshold_norm(self.offset, self.heatmaps, vmax)
         axes = _check_axes(ax, len(self.images))
-        self.axes_ = _make_grid([image.shape[:2] for image in self.images]) if ax is None else axes
+        self.axes_ = (
+            axes if axes is not None else _make_grid([i.shape[:2] for i in self.images], colorbar)
+        )
         self.figure_ = self.axes_[0].figure
         overlay_kwargs = {
             "cmap": _threshold_colormap(),
@@ -356,23 +359,31 @@ class HeatmapDisplay:
 
     def _label(self, index: int) -> None:
         defective = self._is_defective(index)
-        verdict = "defective" if defective else "good"
-        if self.y is not None and defective != (self.y[index] == -1):
+        wrong = self.y is not None and self.y[index] != (-1 if defective else 1)
+        if wrong:
             verdict = "false alarm" if defective else "missed"
+        else:
+            verdict = "defective" if defective else "good"
         axis, colour = self.axes_[index], _VERMILLION if defective else "black"
         axis.set_title(
-            f"{index}: {verdict}, {self._score(index):.3g}",
+            f"{index}: {verdict}, {_number(self._score(index))}",
             color=colour,
             fontsize=7 if len(self.images) > 20 else 9,
+            fontweight="bold" if wrong else "normal",
             pad=3,
         )
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set(color=colour if defective else "silver", linewidth=1)
 
     def _draw_colorbar(self, norm: Any) -> Any:
-        height = self.axes_[0].get_figure(root=True).get_figheight()
+        height = self.figure_.figure.get_figheight()
         colorbar = self.figure_.colorbar(
-            self.overlays_[0], ax=list(self.axes_), shrink=min(1.0, 4 / height), aspect=25
+            self.overlays_[0],
+            ax=list(self.axes_),
+            shrink=min(1.0, 4 / height),
+            aspect=25,
+            pad=0.02,
+            panchor=False,
         )
         colorbar.set_label("distance from good images\n(score = \N{MINUS SIGN}maximum)")
         colorbar.set_ticks(**_ticks(norm))
@@ -381,20 +392,22 @@ class HeatmapDisplay:
 
     def _draw_legend(self) -> None:
         lines = {}
-        for name, found in (("called defective", self.contours_), ("truth", self.outlines_)):
+        for name, found in (("called defective", self.contours_), ("true defect", self.outlines_)):
             contour = next((contour for contour in found if contour is not None), None)
             if contour is not None:
                 lines[name] = contour.legend_elements()[0][0]
                 lines[name].set_path_effects(contour.get_path_effects())
-        if lines:
-            self.figure_.legend(
-                lines.values(),
-                lines.keys(),
-                loc="outside lower center",
-                ncols=2,
-                frameon=False,
-                fontsize=9,
-            )
+        self.figure_.legend(
+            lines.values(),
+            lines.keys(),
+            title="above each image: its index, the decision, the score",
+            loc="outside lower center",
+            ncols=2,
+            handlelength=4,
+            frameon=False,
+            fontsize=9,
+            title_fontsize=9,
+        )
 
 
 class ScoreDisplay:
@@ -625,12 +638,19 @@ class ScoreDisplay:
         )
         self.ax_.set_yticks(range(len(rows)), names)
         self.ax_.set_ylim(len(rows) - 0.5, -0.5)
-        self.ax_.set_xlabel("score (larger is more normal)")
-        self.ax_.set_title(
-            f"called defective \N{LEFTWARDS ARROW} {self.offset:.3g} "
-            "\N{RIGHTWARDS ARROW} called good",
-            fontsize=9,
-        )
+        self.ax_.set_xlabel(f"score, larger is more normal; threshold {_number(self.offset)}")
+        for side, align in (
+            ("called defective \N{LEFTWARDS ARROW} ", "right"),
+            (" \N{RIGHTWARDS ARROW} called good", "left"),
+        ):
+            self.ax_.annotate(
+                side,
+                (self.offset, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 4),
+                textcoords="offset points",
+                horizontalalignment=align,
+            )
         return self
 
 
@@ -1032,11 +1052,12 @@ class ProCurveDisplay:
         self.ax_ = _make_axes((5, 5)) if ax is None else ax
         self.figure_ = self.ax_.figure
         self.line_ = _draw_curve(self.ax_, self.fpr, self.pro, label, curve_kwargs)
-        inside = self.fpr < self.max_fpr
-        end = np.interp(self.max_fpr, self.fpr, self.pro)
+        fpr, pro = _thinned(self.fpr, self.pro)
+        inside = fpr < self.max_fpr
+        end = np.interp(self.max_fpr, fpr, pro)
         self.area_ = self.ax_.fill_between(
-            np.append(self.fpr[inside], self.max_fpr),
-            np.append(self.pro[inside], end),
+            np.append(fpr[inside], self.max_fpr),
+            np.append(pro[inside], end),
             **{
                 "color": self.line_.get_color(),
                 "alpha": 0.2,
@@ -1089,15 +1110,9 @@ def _predict_pixels(
     images = ImageSequence(X)
     truth = _check_masks(masks, images.sizes)
     if not any(mask.any() for mask in truth):
-        raise ValueError("masks have no defective pixel, with which heatmaps could be compared.")
+        raise ValueError("masks have no defective pixel; the curve needs some.")
     heatmaps = _predict_heatmaps(detector, images)
     return [resize_mask(mask, heatmaps.shape[1:]) for mask in truth], heatmaps
-
-
-def _check_truth(
-    y: ArrayLike | None, masks: Any, sizes: list[tuple[int, int]]
-) -> tuple[NDArray | None, list[NDArray[np.bool_]] | None]:
-    return _check_labels(y, len(sizes)), None if masks is None else _check_masks(masks, sizes)
 
 
 def _check_labels(y: ArrayLike | None, n_images: int) -> NDArray | None:
@@ -1147,7 +1162,9 @@ def _check_axes(ax: Any, n_images: int) -> NDArray | None:
     return axes
 
 
-def _check_vmax(vmax: float | None, offset: float) -> None:
+def _check_scale(offset: float, vmax: float | None) -> None:
+    if not np.isfinite(offset):
+        raise ValueError(f"offset={offset} must be finite: it anchors the colour scale.")
     if vmax is not None and not (isinstance(vmax, Real) and vmax > -offset):
         raise ValueError(f"vmax={vmax!r} must be a number above the threshold, {-offset:.4g}.")
 
@@ -1166,7 +1183,6 @@ def _threshold_norm(offset: float, heatmaps: Sequence[NDArray], vmax: float | No
     # Distances begin at 0, so that the scale does where the threshold is positive, as it is but
     # for offsets set by hand.
     span = abs(threshold) or 1.0
-    _check_vmax(vmax, offset)
     if vmax is None:
         vmax = max(threshold + span, *(float(heatmap.max()) for heatmap in heatmaps))
     return TwoSlopeNorm(threshold, vmin=threshold - span, vmax=vmax)
@@ -1186,9 +1202,9 @@ def _threshold_colormap() -> Any:
             (0.0, (*blue, 0.0)),
             (0.3, (*blue, 0.0)),
             (0.5, (*blue, 0.35)),
-            (0.5, (*yellow, 0.55)),
-            (0.7, (*orange, 0.6)),
-            (1.0, (*red, 0.7)),
+            (0.5, (*yellow, 0.4)),
+            (0.7, (*orange, 0.5)),
+            (1.0, (*red, 0.65)),
         ],
     )
 
@@ -1207,22 +1223,22 @@ def _ticks(norm: Any) -> dict[str, list]:
     labels = [f"{tick:.3g}" for tick in ticks]
     return {
         "ticks": [*ticks, norm.vcenter],
-        "labels": [*labels, f"threshold {norm.vcenter:.3g}"],
+        "labels": [*labels, f"threshold {_number(norm.vcenter)}"],
     }
 
 
-def _make_grid(shapes: list[tuple[int, ...]]) -> NDArray:
+def _make_grid(shapes: list[tuple[int, ...]], colorbar: bool) -> NDArray:
     """Make a figure with axes for images of these shapes."""
     n_images = len(shapes)
     n_rows = max(1, round(np.sqrt(n_images / 1.6)))
     n_columns = min(8, int(np.ceil(n_images / n_rows)))
     n_rows = int(np.ceil(n_images / n_columns))
-    width = float(np.clip(9 / n_columns, 1.5, 4))
+    width = float(np.clip(9 / n_columns, 1.5, 3.6))
     height = width * float(np.clip(np.median([h / w for h, w in shapes]), 0.25, 3))
     figure, axes = _import_pyplot().subplots(
         n_rows,
         n_columns,
-        figsize=(width * n_columns + 1.2, (height + 0.25) * n_rows + 0.3),
+        figsize=(width * n_columns + 2.1 * colorbar, (height + 0.25) * n_rows + 0.5),
         layout="constrained",
         squeeze=False,
     )
@@ -1259,6 +1275,11 @@ def _outline(
     return contour
 
 
+def _number(value: float) -> str:
+    """Three digits, zeros included, so that numbers compare at a glance."""
+    return f"{value:#.3g}".rstrip(".").replace("-", "\N{MINUS SIGN}")
+
+
 def _legend_label(name: str | None, value: str | None) -> str | None:
     if name is None or value is None:
         return name if value is None else value
@@ -1268,9 +1289,18 @@ def _legend_label(name: str | None, value: str | None) -> str | None:
 def _draw_curve(
     ax: Any, fpr: NDArray, rate: NDArray, label: str | None, curve_kwargs: dict | None
 ) -> Any:
-    (line,) = ax.plot(fpr, rate, **{"label": label, **(curve_kwargs or {})})
+    (line,) = ax.plot(*_thinned(fpr, rate), **{"label": label, **(curve_kwargs or {})})
     ax.set(xlabel="false positive rate of pixels", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     ax.set_aspect("equal")
     if line.get_label() and not line.get_label().startswith("_"):
         ax.legend(loc="lower right")
     return line
+
+
+def _thinned(fpr: NDArray, rate: NDArray) -> tuple[NDArray, NDArray]:
+    """Leave out points of a rising curve that nobody could see, and that weigh 20 MB as SVG."""
+    steps = np.floor(5000 * (fpr + rate))
+    changes = np.diff(steps) > 0
+    # The first and the last of each step, so that jumps stay where they are.
+    kept = np.append(True, changes) | np.append(changes, True)
+    return fpr[kept], rate[kept]
