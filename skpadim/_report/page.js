@@ -39,8 +39,8 @@ const digits = Math.max(3, 2 - Math.floor(Math.log10(axisSpan / STEPS)));
 const atStep = (step) =>
   Number((axis.low * Math.exp((step / STEPS) * axisSpan)).toPrecision(digits));
 
-const short = (number) => String(Number(number.toPrecision(4)));
-const percent = (part, whole) => (whole ? ` (${((100 * part) / whole).toFixed(1)} %)` : "");
+const short = (number) => number.toPrecision(4);
+const percent = (part, whole) => (whole ? `, ${((100 * part) / whole).toFixed(1)} %` : "");
 /** A number as Python writes a float. */
 const toPython = (number) => (Number.isInteger(number) ? number.toFixed(1) : String(number));
 
@@ -356,9 +356,8 @@ function updateTiles() {
   divider.textContent = `threshold ${short(-offset)}`;
   const ranks = shownRanks();
   divider.hidden = ranks.length === 0;
-  $("nothing").hidden = ranks.length > 0;
-  if (!ranks.includes(current)) current = ranks[0] ?? current;
-  markCurrent(current);
+  $("nothing").hidden = ranks.length > 0 || opened !== null;
+  if (opened === null && !ranks.includes(current)) markCurrent(ranks[0] ?? current);
 }
 
 /** The one image that Tab reaches; arrows go on from there. */
@@ -371,11 +370,11 @@ function markCurrent(rank) {
 /** The shown image next to another in a direction, as the eye sees the grid. */
 function neighbour(rank, key) {
   const ranks = shownRanks();
-  const at = ranks.indexOf(rank);
   if (key === "Home") return ranks[0];
   if (key === "End") return ranks.at(-1);
-  if (key === "ArrowLeft") return ranks[at - 1];
-  if (key === "ArrowRight") return ranks[at + 1];
+  if (key === "ArrowLeft") return ranks.findLast((other) => other < rank);
+  if (key === "ArrowRight") return ranks.find((other) => other > rank);
+  const at = ranks.indexOf(rank);
   const here = tiles[rank].element;
   const way = key === "ArrowDown" ? 1 : -1;
   let row = null; // top of the next row
@@ -441,53 +440,50 @@ function updateViewer() {
 
 // ---------------------------------------------------------------- counts
 
-const counters = [];
-function addCounter(outcome, wanted) {
+const COUNTERS = [
+  { outcome: "defective", words: "▲ called defective", decision: "defective", label: "" },
+  { outcome: "good", words: "● called good", decision: "good", label: "" },
+  { outcome: "false-alarm", words: "▲ false alarms", decision: "defective", label: "good" },
+  { outcome: "miss", words: "● misses", decision: "good", label: "defective" },
+].filter(({ label }) => hasLabels || !label);
+
+/** Buttons that count images, and show these alone when pressed. */
+const counters = COUNTERS.map((counter) => {
   const button = document.createElement("button");
   button.type = "button";
-  button.dataset.outcome = outcome;
+  button.dataset.outcome = counter.outcome;
+  const [number, whole, words, share] = ["strong", "span", "span", "span"].map((name) => {
+    const element = document.createElement(name);
+    button.append(element);
+    return element;
+  });
+  words.className = "words";
+  words.before(document.createElement("br"));
+  words.textContent = counter.words;
   button.addEventListener("click", () => {
     const active = button.getAttribute("aria-pressed") === "true";
-    filterBy(active ? { decision: "", label: "" } : wanted);
+    filterBy(active ? { decision: "", label: "" } : counter);
   });
-  const [number, words] = [document.createElement("strong"), document.createElement("span")];
-  button.append(number, words);
   $("counts").append(button);
-  counters.push({ outcome, wanted, button, number, words });
-}
-addCounter("defective", { decision: "defective", label: "" });
-addCounter("good", { decision: "good", label: "" });
-if (hasLabels) {
-  addCounter("false-alarm", { decision: "defective", label: "good" });
-  addCounter("miss", { decision: "good", label: "defective" });
-}
+  return { ...counter, button, number, whole, share };
+});
 
 function updateCounts() {
-  const count = (test) => data.images.filter(test).length;
-  const said = [];
-  for (const { outcome, wanted, button, number, words } of counters) {
-    const whole = wanted.label
-      ? count((image) => labelOf(image) === wanted.label)
-      : data.images.length;
-    const part = count(
-      (image) =>
-        decisionOf(image) === wanted.decision && (!wanted.label || labelOf(image) === wanted.label),
-    );
+  for (const { decision, label, button, number, whole, share } of counters) {
+    const images = data.images.filter((image) => !label || labelOf(image) === label);
+    const part = images.filter((image) => decisionOf(image) === decision).length;
     number.textContent = part;
-    const what = {
-      defective: `▲ called defective, of ${whole}`,
-      good: `● called good, of ${whole}`,
-      "false-alarm": `▲ false alarms, of ${whole} good${percent(part, whole)}`,
-      miss: `● misses, of ${whole} defective${percent(part, whole)}`,
-    }[outcome];
-    words.textContent = what;
-    said.push(`${part} ${what.slice(2)}`);
-    const active = filters.decision === wanted.decision && filters.label === wanted.label;
-    button.setAttribute("aria-pressed", active);
+    whole.textContent = ` of ${images.length}`;
+    share.textContent = label && percent(part, images.length);
+    button.setAttribute("aria-pressed", filters.decision === decision && filters.label === label);
   }
   // Read aloud when the slider rests, not at each of its steps.
   clearTimeout(updateCounts.timer);
-  updateCounts.timer = setTimeout(() => ($("status").textContent = said.join("; ")), 700);
+  updateCounts.timer = setTimeout(() => {
+    $("status").textContent = counters
+      .map(({ words, number }) => `${number.textContent} ${words.slice(2)}`)
+      .join(", ");
+  }, 700);
 }
 
 // ---------------------------------------------------------------- threshold
@@ -539,7 +535,7 @@ function drawHistogram() {
 
 function setOffset(value) {
   offset = value;
-  $("copied").textContent = "";
+  $("copy").textContent = "Copy line";
   schedule();
 }
 
@@ -602,14 +598,14 @@ $("threshold-value").addEventListener("change", (event) => {
   setOffset(Number.isNaN(typed) ? offset : -Math.min(axis.high, Math.max(axis.low, typed)));
 });
 $("reset").addEventListener("click", () => setOffset(data.offset));
-$("copy").addEventListener("click", () => {
+$("copy").addEventListener("click", async () => {
   $("python").select();
-  const selected = "Selected: press Ctrl+C to copy.";
-  const copied = navigator.clipboard?.writeText($("python").value) ?? Promise.reject();
-  copied.then(
-    () => ($("copied").textContent = "Copied."),
-    () => ($("copied").textContent = selected),
-  );
+  try {
+    await navigator.clipboard.writeText($("python").value);
+    $("copy").textContent = "Copied";
+  } catch {
+    $("copy").textContent = "Selected: press Ctrl+C"; // browsers may keep the clipboard from files
+  }
 });
 for (const id of ["decision-filter", "label-filter"]) {
   $(id).addEventListener("change", () =>
@@ -651,16 +647,25 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-let lastOpacity = 60;
+let lastOpacity = Number($("opacity").value);
 function toggleHeatmap() {
   const now = Number($("opacity").value);
   if (now > 0) lastOpacity = now;
   setOpacity(now > 0 ? 0 : lastOpacity);
 }
 
-$("label-row").hidden = !hasLabels;
-$("truth-row").hidden = !data.hasMasks;
-$("summary").textContent = `${data.images.length} images, most anomalous first. An image is called defective if its anomaly, the highest distance in its heatmap, exceeds the threshold.`;
+// A column beside the images where there is room, a fold above them where there is not.
+const wide = window.matchMedia("(min-width: 60rem)");
+const unfold = () => ($("more").open = wide.matches);
+wide.addEventListener("change", unfold);
+unfold();
+
+$("histogram-key").hidden = $("label-row").hidden = !hasLabels;
+$("truth-row").hidden = $("truth-key").hidden = !data.hasMasks;
+$("summary").textContent = window.DecompressionStream
+  ? `${data.images.length} images, most anomalous first. An image is called defective if its anomaly, the highest distance in its heatmap, exceeds the threshold.`
+  : "This browser is too old for this page: it takes Chrome or Edge 80, Firefox 113 or Safari 16.4.";
 drawHistogram();
-setOpacity(60);
+markCurrent(0);
+setOpacity(lastOpacity);
 update();
