@@ -1,7 +1,7 @@
 """The estimator: composes images, embedding, Gaussians and heatmaps."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from copy import copy
 from functools import partial
@@ -531,6 +531,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         with closing(passes_over(stream, self.n_jobs).map(work, "Scoring")) as steps:
             return np.concatenate(list(steps))
 
+    def _iter_heatmaps(self, stream: Stream) -> Generator[NDArray[np.float32], None, None]:
+        return passes_over(stream, self.n_jobs).map(self._heatmaps(stream), "Scoring")
+
     def _collect(
         self,
         X: Any,
@@ -541,8 +544,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         """Show each heatmap as decisions are made on it, and at the size wanted."""
         stream = self._open(X)
         sizes = stream.target_sizes(size)
-        passes = passes_over(stream, self.n_jobs)
-        with closing(passes.map(self._heatmaps(stream), "Scoring")) as steps:
+        with closing(self._iter_heatmaps(stream)) as steps:
             shown = (
                 show(heatmap, heatmap if target is None else stream.resized(heatmap, target))
                 for heatmap, target in zip(chain.from_iterable(steps), sizes, strict=True)

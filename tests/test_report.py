@@ -413,9 +413,10 @@ def test_a_file_that_disappears_on_the_way_is_told_and_leaves_nothing(detector, 
 
 
 def test_images_without_any_anomaly_make_a_page(detector, new, path, monkeypatch):
-    monkeypatch.setattr(
-        PaDiM, "_iter_heatmaps", lambda self, stream: iter([np.zeros((12, 64, 64), np.float32)])
-    )
+    def flat(self, stream):
+        yield np.zeros((12, 64, 64), np.float32)
+
+    monkeypatch.setattr(PaDiM, "_iter_heatmaps", flat)
     page = Page(report(detector, new, path=path))
     assert [image["score"] for image in page.images] == [0] * 12
     assert (page.data["lowest"], page.data["highest"]) == (0.001, 1.0)

@@ -10,7 +10,7 @@ import secrets
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.resources import files
 from numbers import Integral
 from pathlib import Path
@@ -309,10 +309,11 @@ def _inspect(
     # Only these threads hold images at their full size.
     pool = ThreadPoolExecutor(min(_MAX_THREADS, joblib.cpu_count()), "skpadim-report")
     try:
-        for batch in detector._iter_heatmaps(stream):
-            pictures += pool.map(picture, range(len(pictures), len(pictures) + len(batch)))
-            heatmaps += [stream.resized(heatmap, heatmap_size) for heatmap in batch]
-            scores.append(heatmap_scores(batch))
+        with closing(detector._iter_heatmaps(stream)) as batches:
+            for batch in batches:
+                pictures += pool.map(picture, range(len(pictures), len(pictures) + len(batch)))
+                heatmaps += [stream.resized(heatmap, heatmap_size) for heatmap in batch]
+                scores.append(heatmap_scores(batch))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return pictures, heatmaps, np.concatenate(scores)
