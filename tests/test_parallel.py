@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 import joblib
@@ -15,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from joblib.parallel import ThreadingBackend
 from PIL import Image
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -85,12 +87,23 @@ def test_workers_give_the_results_of_one_process(alone, good, new, backend):
     np.testing.assert_array_equal(masks, alone.predict_mask(new, size=33))
 
 
+class InTurns(ThreadingBackend):
+    """Backend that hands no result over before all are there, as ray's does not."""
+
+    supports_return_generator = False
+
+
+def test_backends_without_generators_do(alone, good, new):
+    joblib.register_parallel_backend("in turns", InTurns)
+    with joblib.parallel_config("in turns", n_jobs=2):
+        assert_same(small_detector().fit(good), alone, new)
+
+
 @few_images
-@pytest.mark.parametrize(
-    "reduction", [{"n_components": 5}, {"n_components": 5, "reduction": "pca"}]
-)
+@pytest.mark.parametrize("reduction", ["random", "pca"])
 def test_workers_add_to_what_partial_fit_has_learnt(good, new, reduction):
-    detectors = [small_detector(n_jobs=n_jobs, **reduction) for n_jobs in (1, 2)]
+    parameters = {"n_components": 5, "reduction": reduction}
+    detectors = [small_detector(n_jobs=n_jobs, **parameters) for n_jobs in (1, 2)]
     for detector in detectors:
         detector.partial_fit(good[:10]).partial_fit(good[10:]).calibrate(good)
     assert_same(detectors[1], detectors[0], new)
@@ -328,6 +341,20 @@ def test_workers_are_not_for_other_devices_than_processors():
 def test_workers_are_refused_for_a_cuda_device(good):
     with pytest.raises(ValueError, match="device 'cuda'"):
         small_detector(n_jobs=2, embedder__device="cuda").fit(good)
+
+
+def test_what_is_lost_again_and_again_is_an_error(good):
+    class Lost(ThreadingBackend):
+        n_submitted = 0
+
+        def submit(self, func, callback=None):
+            Lost.n_submitted += 1
+            raise CancelledError("lost with its worker")
+
+    joblib.register_parallel_backend("lost", Lost)
+    with joblib.parallel_config("lost", n_jobs=2), pytest.raises(CancelledError, match="lost with"):
+        small_detector().fit(good)
+    assert Lost.n_submitted == 4
 
 
 INTERRUPTED = """

@@ -8,6 +8,9 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+# While torch.fx traces, it replaces methods of all modules.
+_TRACING = threading.Lock()
+
 
 def truncate(network: nn.Module, layers: tuple[str, ...]) -> nn.Module:
     """Make the outputs of some layers those of the network.
@@ -30,7 +33,8 @@ def truncate(network: nn.Module, layers: tuple[str, ...]) -> nn.Module:
     """
     tracer = _LayerTracer()
     try:
-        graph = tracer.trace(network)
+        with _TRACING:
+            graph = tracer.trace(network)
         nodes = [tracer.outputs[layer].node for layer in layers]
     except Exception:
         # Tracing runs code that was not written for it; there is no list of what it may raise.
@@ -47,8 +51,12 @@ class _LayerTracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self.outputs: dict[str, Any] = {}
+        self._thread = threading.get_ident()
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        if threading.get_ident() != self._thread:
+            # Another thread runs a network that has nothing to do with this one.
+            return forward(*args, **kwargs)
         output = super().call_module(m, forward, args, kwargs)
         self.outputs[self.path_of_module(m)] = output
         return output

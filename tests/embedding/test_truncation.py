@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn.utils import weight_norm
 from torchvision.models import get_model
 
@@ -195,3 +195,20 @@ def test_no_hook_stays_on_the_network():
 def test_a_layer_that_is_not_run_gives_none():
     truncated = truncate(Untraceable().eval(), ("first", "unused"))
     assert truncated(torch.randn(1, 3, 4, 4))[1] is None
+
+
+def test_threads_may_truncate_networks_while_others_run_theirs():
+    def build():
+        return nn.Sequential(*[nn.Conv2d(3, 3, 3, padding=1) for _ in range(30)]).eval()
+
+    def run(_):
+        with torch.inference_mode():  # each thread has its own
+            return running(x)
+
+    running, x = build(), torch.randn(1, 3, 16, 16)
+    expected = run(None)
+    with ThreadPoolExecutor(4) as pool:
+        truncated = pool.map(lambda _: truncate(build(), ("9",)), range(40))
+        outputs = pool.map(run, range(400))
+        assert all(isinstance(network, fx.GraphModule) for network in truncated)
+        assert all(torch.equal(output, expected) for output in outputs)

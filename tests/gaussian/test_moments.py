@@ -1,5 +1,6 @@
 """Moments against NumPy's in float64, whatever the stream."""
 
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -157,3 +158,17 @@ def test_embeddings_of_another_shape_are_refused():
         moments.merge(PatchMoments().update(make_embeddings(4, positions=3, dimensions=5)))
     with pytest.raises(ValueError, match="must have shape"):
         PatchMoments().update(np.zeros((4, 5)))
+
+
+@pytest.mark.parametrize("n", [3, 20])
+def test_pickles_hold_half_of_a_scatter_and_give_it_back_exactly(n):
+    moments = PatchMoments().update(make_embeddings(n, positions=50, dimensions=12))
+    pickled = pickle.dumps(moments)
+    restored = pickle.loads(pickled)
+    assert restored.n_samples == n
+    assert (restored.root is None) == (moments.root is None)
+    np.testing.assert_array_equal(restored.mean, moments.mean)
+    np.testing.assert_allclose(scatter(restored), scatter(moments), rtol=1e-12)
+    if moments.scatter is not None:
+        half = 50 * 12 * 13 // 2 * 8
+        assert len(pickled) < half + moments.mean.nbytes + 1000
