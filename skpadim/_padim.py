@@ -232,14 +232,14 @@ class PaDiM(CallbackSupport, OutlierMixin, BaseEstimator):
         gaussian = model._make_gaussian()
         size = (len(stream), prod(stream.grid_shape), stream.n_channels)
         gaussian._check_memory(*size, leaves_one_out=self.contamination == "auto")
-        moments = PatchMoments()
+        moments = PatchMoments(len(stream))
         spool: list[NDArray] = []
         batches = stream.batches(progress="Learning")
         for batch in task.follow("learn", batches, stream.n_batches()):
             if (moments.n_samples + len(batch)) * batch[0].nbytes <= _SPOOL_BYTES:
                 spool.append(batch)
             moments.update(batch)
-        gaussian.fit_moments(moments)
+        gaussian.fit_moments(moments, overwrite_moments=True)
         if self.contamination == "auto":
             distances = gaussian.leave_one_out(moments).distances
         else:
