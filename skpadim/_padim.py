@@ -248,7 +248,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         passes = passes_over(stream, self.n_jobs, _SPOOL_BYTES)
         with closing(passes.learn()) as steps:
             moments = deque(task.follow("learn", steps, passes.n_steps), maxlen=1).pop()
-        gaussian.fit_moments(moments)
+        gaussian.fit_moments(moments, overwrite_moments=True)
         if self.contamination == "auto":
             distances = gaussian.leave_one_out(moments).distances
         else:

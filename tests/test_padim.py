@@ -361,7 +361,7 @@ def test_an_interrupted_fit_leaves_the_old_model(good, new, monkeypatch, where):
         detector.set_params(contamination="auto")
     before = detector.decision_function(new)
 
-    def interrupted(*args):
+    def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

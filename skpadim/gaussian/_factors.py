@@ -133,9 +133,8 @@ class Factor(NamedTuple):
         n_positions, n_dimensions = mean.shape
         if self.eigenvalues is not None:
             scale = np.sqrt(self.eigenvalues * (n_samples - 1))[:, :, np.newaxis]
-            rows = self._in_units(self.matrix * scale, _ALL)
-            rows *= np.sqrt(self.ridge).astype(self.dtype)
-            moments.root = [np.ascontiguousarray(rows.transpose(1, 0, 2))]
+            moments.root = self._in_units(self.matrix * scale, _ALL)
+            moments.root *= np.sqrt(self.ridge).astype(self.dtype)
             return moments
         scatter = np.empty((n_positions, n_dimensions, n_dimensions))
 
@@ -179,7 +178,13 @@ def ridge_of(moments: PatchMoments, reg_covar: float, relative: bool) -> NDArray
     return reg_covar * moments.variance()
 
 
-def factorize(moments: PatchMoments, ridge: NDArray[np.float64], compact: bool = False) -> Factor:
+def factorize(
+    moments: PatchMoments,
+    ridge: NDArray[np.float64],
+    *,
+    compact: bool = False,
+    overwrite: bool = False,
+) -> Factor:
     """Factor of S + R, with S the scatter over n - 1.
 
     Parameters
@@ -190,6 +195,9 @@ def factorize(moments: PatchMoments, ridge: NDArray[np.float64], compact: bool =
         The diagonal of R.
     compact : bool, default=False
         Whether to keep it in 16-bit integers.
+    overwrite : bool, default=False
+        Whether the low-rank form may be written over the root of the moments, which then have
+        neither root nor scatter.
 
     Returns
     -------
@@ -205,7 +213,7 @@ def factorize(moments: PatchMoments, ridge: NDArray[np.float64], compact: bool =
     n_dimensions = len(ridge)
     is_smaller = (moments.n_samples - 1) * n_dimensions < count_entries(n_dimensions)
     if moments.root is not None and is_smaller and np.all(ridge > 0):
-        return _low_rank(moments, ridge, compact)
+        return _low_rank(moments, ridge, compact, overwrite)
     return _full(moments, ridge, compact)
 
 
@@ -261,16 +269,22 @@ def _full(
     return Factor(matrix, None, ridge, units)
 
 
-def _low_rank(moments: PatchMoments, ridge: NDArray[np.float64], compact: bool) -> Factor:
-    n_positions, n_dimensions = moments.mean.shape
-    rank = moments.n_samples - 1
-    matrix = np.empty((n_positions, rank, n_dimensions), dtype=_entries_dtype(moments, compact))
+def _low_rank(
+    moments: PatchMoments, ridge: NDArray[np.float64], compact: bool, overwrite: bool
+) -> Factor:
+    root = moments.root
+    assert root is not None
+    n_positions, rank, n_dimensions = root.shape
+    if overwrite:
+        moments.root = None
+    in_place = overwrite and not compact and root.flags.c_contiguous
+    matrix = root if in_place else np.empty(root.shape, dtype=_entries_dtype(moments, compact))
     eigenvalues = np.empty((n_positions, rank), dtype=moments.dtype)
     units = np.empty((n_positions, n_dimensions), moments.dtype) if compact else None
     scale = np.sqrt(1 / (rank * ridge))
 
     def factor(chunk: slice) -> None:
-        whitened = moments.root_of(chunk).transpose(1, 0, 2) * scale
+        whitened = root[chunk] * scale
         values, vectors = np.linalg.eigh(np.matmul(whitened, whitened.transpose(0, 2, 1)))
         # A direction whose share is lost in rounding cannot be told from its neighbours;
         # without a direction its (zero) eigenvalue makes no difference to any distance.
@@ -291,7 +305,7 @@ def _entries_dtype(moments: PatchMoments, compact: bool) -> np.dtype:
     return np.dtype(np.int16) if compact else moments.dtype
 
 
-def _count_in_units(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _count_in_units(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     """Turn (n_chunk, n, n_dimensions) vectors into integers, in place, and tell their units."""
     # Of each dimension at each position, so that the scale of a dimension makes no difference.
     largest = np.abs(vectors).max(axis=1)

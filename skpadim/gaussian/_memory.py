@@ -36,12 +36,15 @@ def memory_needed(
     int
         Size of moments and factors of embeddings in float32, in bytes.
     """
-    rank = n_samples - 1
+    rank, size = n_samples - 1, 2 if compact else 4
     moments = 4 * rank * n_dimensions if rank < n_dimensions else 8 * n_dimensions**2
-    n_entries = min(rank * n_components, count_entries(n_components))
-    # Low-rank factors share their matrix.
-    n_matrices = 2 if leaves_one_out and n_entries == count_entries(n_components) else 1
-    return n_positions * (moments + n_matrices * n_entries * (2 if compact else 4))
+    if rank * n_components >= count_entries(n_components):
+        factors = (2 if leaves_one_out else 1) * size * count_entries(n_components)
+    elif compact or n_components < n_dimensions:
+        factors = size * rank * n_components
+    else:
+        factors = 0  # in the place of the moments
+    return n_positions * (moments + factors)
 
 
 def memory_available() -> float:

@@ -209,8 +209,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         selected = model._select(embeddings.shape[2])
         n_kept = embeddings.shape[2] if selected is None else len(selected)
         model._check_memory(*embeddings.shape[:2], n_kept, self.contamination == "auto")
-        moments = PatchMoments().update(reduce_dimensions(embeddings, selected))
-        moments = model._solve(moments, selected)
+        moments = PatchMoments(len(embeddings)).update(reduce_dimensions(embeddings, selected))
+        moments = model._solve(moments, selected, overwrite=True)
         if self.contamination == "auto":
             left_out = LeaveOneOut(moments, model._factor, model.components_)
             distances = left_out.distances(embeddings)
@@ -261,7 +261,9 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit_moments(self, moments: PatchMoments) -> "PatchGaussian":
+    def fit_moments(
+        self, moments: PatchMoments, overwrite_moments: bool = False
+    ) -> "PatchGaussian":
         """Learn the Gaussians from moments, say those of shards that were merged.
 
         The threshold is left to :meth:`calibrate`.
@@ -269,7 +271,10 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         Parameters
         ----------
         moments : PatchMoments
-            Moments of all dimensions of at least two good samples; left as they are.
+            Moments of all dimensions of at least two good samples.
+        overwrite_moments : bool, default=False
+            Whether the factors of few samples may take the memory of the moments, which then are
+            good for nothing but :meth:`leave_one_out`. Otherwise moments are left as they are.
 
         Returns
         -------
@@ -285,7 +290,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         model = unfitted_copy(self)
         model._note_shape(moments)
         selected = model._select(model.n_features_in_)
-        model._solve(reduce_moments(moments, selected), selected)
+        model._solve(reduce_moments(moments, selected), selected, overwrite_moments)
         return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -503,7 +508,9 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     def _get_stream_parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _STREAM_PARAMETERS}
 
-    def _solve(self, moments: PatchMoments, intake: NDArray | None) -> PatchMoments:
+    def _solve(
+        self, moments: PatchMoments, intake: NDArray | None, overwrite: bool = False
+    ) -> PatchMoments:
         """Fit to moments of what the intake left; returns those of the reduced dimensions."""
         for name in ("offset_", "calibration_scores_", "_moments", "_intake"):
             self.__dict__.pop(name, None)
@@ -517,7 +524,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         self.n_samples_seen_ = moments.n_samples
         if moments.n_samples > 1:
             ridge = ridge_of(moments, self.reg_covar, self.reg_relative)
-            factor = factorize(moments, ridge, self.compact)
+            factor = factorize(moments, ridge, compact=self.compact, overwrite=overwrite)
             self.factor_, self.eigenvalues_, self.ridge_, self.factor_units_ = factor
         return moments
 

@@ -442,7 +442,7 @@ def test_an_interrupted_call_leaves_the_model_as_it_was(monkeypatch, method, whe
     detector = PatchGaussian().partial_fit(X).calibrate(X)
     before = detector.decision_function(X)
 
-    def interrupted(*args):
+    def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -539,6 +539,18 @@ def test_leave_one_out_is_exact_enough_in_float32(n):
         others = np.delete(X, i, axis=0)
         expected = brute_force_distances(others, X[[i]], detector.ridge_)[0]
         np.testing.assert_allclose(distances[i], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [2, 5, 8, 30])
+@pytest.mark.parametrize("parameters", [{}, {"n_components": 5, "reduction": "pca"}])
+def test_moments_may_be_overwritten(n, parameters):
+    X = make_embeddings(n, grid=(3,), dimensions=9)
+    kept, used = PatchMoments().update(X), PatchMoments().update(X)
+    whole = PatchGaussian(**parameters).fit_moments(kept)
+    expected = whole.leave_one_out(kept).distances(X)
+    detector = PatchGaussian(**parameters).fit_moments(used, overwrite_moments=True)
+    np.testing.assert_array_equal(detector.factor_, whole.factor_)
+    np.testing.assert_array_equal(detector.leave_one_out(used).distances(X), expected)
 
 
 @pytest.mark.parametrize("n", [2, 5])
