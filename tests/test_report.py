@@ -336,7 +336,7 @@ def test_bad_arguments_are_refused_and_leave_no_file(
 @pytest.mark.usefixtures("unscored")
 def test_a_detector_without_threshold_is_refused(new, path):
     uncalibrated = PaDiM(embedder=PatchEmbedder(image_size=64)).partial_fit(new)
-    with pytest.raises(NotFittedError, match="no threshold.*calibrate"):
+    with pytest.raises(NotFittedError, match=r"no threshold.*calibrate"):
         report(uncalibrated, new, path=path)
 
 
@@ -350,7 +350,7 @@ def test_a_threshold_that_is_no_number_is_refused(detector, new, path, monkeypat
 @pytest.mark.usefixtures("unscored")
 def test_a_detector_of_embeddings_is_refused(new, path):
     embeddings = np.random.default_rng(0).normal(size=(30, 5))
-    with pytest.raises(ValueError, match="takes embeddings.*a report shows images"):
+    with pytest.raises(ValueError, match=r"takes embeddings.*a report shows images"):
         report(PaDiM(embedder="passthrough").fit(embeddings), new, path=path)
 
 

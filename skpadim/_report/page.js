@@ -10,8 +10,6 @@ const [heatHeight, heatWidth] = data.heatmapSize;
 const hasLabels = data.images.some((image) => image.label !== null);
 const BINS = 48;
 const STEPS = Number($("threshold").max);
-// A button as wide as this moves over the slider, so that its middle never reaches the ends.
-const THUMB = 18;
 
 // ---------------------------------------------------------------- numbers
 
@@ -40,7 +38,7 @@ const atStep = (step) =>
   Number((axis.low * Math.exp((step / STEPS) * axisSpan)).toPrecision(digits));
 
 const short = (number) => number.toPrecision(4);
-const percent = (part, whole) => (whole ? `, ${((100 * part) / whole).toFixed(1)} %` : "");
+const percent = (part, whole) => (whole ? `, ${((100 * part) / whole).toFixed(1)}\u00a0%` : "");
 /** A number as Python writes a float. */
 const toPython = (number) => (Number.isInteger(number) ? number.toFixed(1) : String(number));
 
@@ -664,7 +662,7 @@ $("histogram-key").hidden = $("label-row").hidden = !hasLabels;
 $("truth-row").hidden = $("truth-key").hidden = !data.hasMasks;
 $("summary").textContent = window.DecompressionStream
   ? `${data.images.length} images, most anomalous first. An image is called defective if its anomaly, the highest distance in its heatmap, exceeds the threshold.`
-  : "This browser is too old for this page: it takes Chrome or Edge 80, Firefox 113 or Safari 16.4.";
+  : "This browser is too old for this page: it takes Chrome or Edge 97, Firefox 113 or Safari 16.4.";
 drawHistogram();
 markCurrent(0);
 setOpacity(lastOpacity);

@@ -138,7 +138,7 @@ class ImageSequence:
         list of (str or None)
             The path of each image, None for images in memory.
         """
-        items = (self._items[index] for index in self._indices)
+        items = (self._items[index] for index in self._indices.tolist())
         return [item if isinstance(item, str) else None for item in items]
 
     def fingerprint(self) -> tuple:
