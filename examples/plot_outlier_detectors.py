@@ -141,13 +141,14 @@ print(f"one for each position: AUROC {roc_auc_score(y, margins['grid', 'PatchGau
 # detector.
 
 shown = [key for key in margins if key[0] != "maximum"]
-fig, axes = plt.subplots(3, 2, figsize=(10, 8), layout="constrained")
+fig, axes = plt.subplots(3, 2, figsize=(10, 9), layout="constrained")
 for ax, (view, name) in zip(axes.flat, shown, strict=True):
     ScoreDisplay.from_predictions(margins[view, name], offset=0, y=y, ax=ax)
-    ax.set(title=f"{name} ({view})", xlabel="")
+    ax.set_title(f"{name} ({view})", pad=20)
+    ax.set_xlabel("")
 
 # %%
-# By kind of defect, it is the small ones that suffer most.
+# By kind of defect, scratches suffer most from pooling: they cover the fewest cells.
 
 kinds = [kind for kind in np.unique(defects) if kind != "good"]
 print(f"{'AUROC':30}", *(f"{kind:>14}" for kind in kinds))

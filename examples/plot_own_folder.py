@@ -89,8 +89,8 @@ for ax in (roc_ax, pro_ax):
 # The AUROC of pixels, left, still looks like that of a good detector, although a quarter of the
 # defects is lost: they have few pixels, and large defects speak for them. AUPRO, right, takes the
 # share that is found of each defect, and the mean over defects of any size. It loses about a fifth.
-# It counts only up to a false positive rate of 0.3, the shaded part; beyond that, heatmaps are of
-# no use.
+# It counts only up to a false positive rate of 0.3, the shaded part; beyond that, heatmaps mark too
+# much to be of use.
 #
 # Look
 # ----

@@ -1,7 +1,7 @@
 """
-=================================================
+============================================
 A threshold is a promise about parts to come
-=================================================
+============================================
 
 A detector gives scores; a threshold makes them decisions. Where it lies is a question of how often
 good parts may be called defective. This example shows that the scores of the parts that were learnt
@@ -42,20 +42,20 @@ for kind, label in (("good", 1), ("defective", -1)):
 # this one. There is a formula for it, so that it costs hardly more. These scores are like those of
 # new good parts. In each panel, the grey row has the scores that the threshold was chosen from.
 
-fig, axes = plt.subplots(2, 1, figsize=(8, 6.2), sharex=True, layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(8, 6.6), sharex=True, layout="constrained")
 detectors = {
     "contamination=0.05": PaDiM(contamination=0.05).fit(good),
     "false_alarm_rate=0.05": detector,
 }
 for ax, (name, fitted) in zip(axes, detectors.items(), strict=True):
-    display = ScoreDisplay.from_predictions(
+    ScoreDisplay.from_predictions(
         scores,
         offset=fitted.offset_,
         y=y,
         calibration_scores=fitted.calibration_scores_,
         ax=ax,
     )
-    ax.set_title(f"{name}: threshold {fitted.offset_:.1f}")
+    ax.set_title(name, pad=20)
     alarms, found = (np.mean(scores[y == label] < fitted.offset_) for label in (1, -1))
     print(f"{name:21}: {alarms:6.1%} of new good parts called defective, {found:.1%} of defects")
 
@@ -76,7 +76,6 @@ missed = np.array([np.mean(scores[y == -1] >= threshold) for threshold in thresh
 print("promised  threshold  counted  defects missed")
 for row in zip(rates, thresholds, counted, missed, strict=True):
     print("{:8.1%} {:10.2f} {:8.1%} {:15.1%}".format(*row))
-
 
 fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
 ax.plot(rates, counted, "o-", color="#0072B2", label="new good parts called defective")
@@ -101,7 +100,7 @@ ax.legend()
 # - Keep ``contamination`` for its own question: which of these training images, some of which are
 #   defective, are the odd ones?
 #
-# Limits: the rate is promised on average over sets of training images, and for parts like them. A
-# single set of 80 can give a few per cent more or less. When the light, the camera or the part
-# changes, the promise ends, and alarms on good parts are the first to show it. Nothing is promised
-# about defects missed.
+# Limits: the rate is promised on average over sets of training images, and for parts like them.
+# Single sets of 80 gave from 1 % to 10 % in the example on limits. When the light, the camera or
+# the part changes, the promise ends, and alarms on good parts are the first to show it. Nothing is
+# promised about defects missed.
