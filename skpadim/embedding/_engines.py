@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -26,6 +27,8 @@ _CPU_PIXELS = 4 * 224 * 224
 # Largest difference from torch, relative to the largest embedding, of a network that is taken for
 # converted correctly.
 _TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
+
+_IMPORTING = threading.Lock()
 
 
 def make_engine(
@@ -251,16 +254,17 @@ def _import_openvino() -> Any:
     home directory. Nobody has asked for that.
     """
     modules: Any = sys.modules
-    if "openvino" in modules:
-        return modules["openvino"]
-    hidden = "openvino_telemetry" not in modules
-    if hidden:
-        modules["openvino_telemetry"] = None  # for imports: not installed
-    try:
-        return importlib.import_module("openvino")
-    finally:
+    with _IMPORTING:  # or another thread would be given the half of it that is there
+        if "openvino" in modules:
+            return modules["openvino"]
+        hidden = "openvino_telemetry" not in modules
         if hidden:
-            del modules["openvino_telemetry"]
+            modules["openvino_telemetry"] = None  # for imports: not installed
+        try:
+            return importlib.import_module("openvino")
+        finally:
+            if hidden:
+                del modules["openvino_telemetry"]
 
 
 def _to_openvino(network: PatchNetwork, input_size: tuple[int, int]) -> "openvino.Model":
