@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -26,6 +27,9 @@ _CPU_PIXELS = 4 * 224 * 224
 # Largest difference from torch, relative to the largest embedding, of a network that is taken for
 # converted correctly.
 _TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
+
+# Half a module is not to be used, and filters of warnings are those of all threads.
+_CONVERTING = threading.RLock()
 
 
 def make_engine(
@@ -251,16 +255,17 @@ def _import_openvino() -> Any:
     home directory. Nobody has asked for that.
     """
     modules: Any = sys.modules
-    if "openvino" in modules:
-        return modules["openvino"]
-    hidden = "openvino_telemetry" not in modules
-    if hidden:
-        modules["openvino_telemetry"] = None  # for imports: not installed
-    try:
-        return importlib.import_module("openvino")
-    finally:
+    with _CONVERTING:
+        if "openvino" in modules:
+            return modules["openvino"]
+        hidden = "openvino_telemetry" not in modules
         if hidden:
-            del modules["openvino_telemetry"]
+            modules["openvino_telemetry"] = None  # for imports: not installed
+        try:
+            return importlib.import_module("openvino")
+        finally:
+            if hidden:
+                del modules["openvino_telemetry"]
 
 
 def _to_openvino(network: PatchNetwork, input_size: tuple[int, int]) -> "openvino.Model":
@@ -274,7 +279,7 @@ def _to_openvino(network: PatchNetwork, input_size: tuple[int, int]) -> "openvin
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     image = torch.zeros((1, *input_size, 3), dtype=torch.uint8)
-    with torch.no_grad(), warnings.catch_warnings():
+    with _CONVERTING, torch.no_grad(), warnings.catch_warnings():
         # That sizes become constants is wanted here, and the ways that do not call this one
         # deprecated take seconds.
         for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
