@@ -28,7 +28,8 @@ _CPU_PIXELS = 4 * 224 * 224
 # converted correctly.
 _TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
 
-_IMPORTING = threading.Lock()
+# Half a module is not to be used, and filters of warnings are those of all threads.
+_CONVERTING = threading.RLock()
 
 
 def make_engine(
@@ -254,7 +255,7 @@ def _import_openvino() -> Any:
     home directory. Nobody has asked for that.
     """
     modules: Any = sys.modules
-    with _IMPORTING:  # or another thread would be given the half of it that is there
+    with _CONVERTING:
         if "openvino" in modules:
             return modules["openvino"]
         hidden = "openvino_telemetry" not in modules
@@ -278,7 +279,7 @@ def _to_openvino(network: PatchNetwork, input_size: tuple[int, int]) -> "openvin
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     image = torch.zeros((1, *input_size, 3), dtype=torch.uint8)
-    with torch.no_grad(), warnings.catch_warnings():
+    with _CONVERTING, torch.no_grad(), warnings.catch_warnings():
         # That sizes become constants is wanted here, and the ways that do not call this one
         # deprecated take seconds.
         for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
