@@ -360,12 +360,15 @@ def test_what_is_lost_again_and_again_is_an_error(good):
 
 
 INTERRUPTED = """
+import signal
 import sys
 import numpy as np
 from skpadim import PaDiM, PatchEmbedder
 from skpadim.datasets import make_inspection_images
 
 if __name__ == "__main__":
+    # Ignored by what a shell starts in the background, which tests may be.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     good = make_inspection_images(40, 0, image_size=64, random_state=0).images
     detector = PaDiM(embedder=PatchEmbedder(image_size=64, batch_size=40), n_jobs=2)
     if "fitted" in sys.argv:
