@@ -19,10 +19,12 @@ GB the first time; with the torch and torchvision of the current environment. Th
 
 What is not measured: the start of processes, and imports, which have rows of their own. What is:
 building the network, in fit; reading and resizing, in all rows that say files or full size. Memory
-is that of the main process alone; anomalib loads data in others, which are not counted. The
-pictures that anomalib draws when it predicts are left out but in the row that says so. "Exported"
-is its OpenVINO export, which its OpenVINOInferencer runs; its other rows in memory are the forward
-pass of its module, which its TorchInferencer runs too.
+is that of the main process alone, and in a row of its own that of all processes, since anomalib
+loads data in eight others: their proportional set sizes, in which what they share counts once,
+sampled five times a second during one more run. The pictures that anomalib draws when it predicts
+are left out but in the row that says so. "Exported" is its OpenVINO export, which its
+OpenVINOInferencer runs; its other rows in memory are the forward pass of its module, which its
+TorchInferencer runs too.
 """
 
 import argparse
@@ -34,12 +36,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
 # Nothing heavy here: on Linux the peak memory of a process begins at that of its parent.
+import psutil
 from PIL import Image
 
 from skpadim.datasets import load_mvtec_ad
@@ -84,6 +88,9 @@ GROUPS = {
     "fit": {
         "fit": "fit from files, s",
         "memory": "peak memory of import and fit, MiB",
+    },
+    "processes": {
+        "memory-all": "the same with the processes that load data, MiB",
     },
     "predict": {
         "predict": "heatmaps and decisions of all test files, s",
@@ -150,6 +157,12 @@ def main():
                 if not runs[name]:
                     request["heatmaps"] = heatmaps.get(name)
                 run = run_worker(name, package, pythons[package], request)
+                if "processes" in groups:
+                    # On its own, since it disturbs what is timed.
+                    alone = {**request, "groups": [], "heatmaps": None}
+                    peaks = []
+                    run_worker(name, package, pythons[package], alone, peaks)
+                    run["rows"]["memory-all"] = max(peaks)
                 runs[name].append(run)
                 print(f"run {repeat + 1}, {name}: {run['rows']}", file=sys.stderr, flush=True)
         for name, path in heatmaps.items():
@@ -257,24 +270,44 @@ def enlarge(arguments, folder):
     return load_mvtec_ad(folder, data.category)
 
 
-def run_worker(name, package, python, request):
+def run_worker(name, package, python, request, memory=None):
+    """Return what a worker measures; samples of the memory of its processes join a list."""
     variables = dict(os.environ)
     if package != "skpadim":
         # It would bring packages of this environment into that one.
         variables.pop("PYTHONPATH", None)
     # Packages leave files where they are started.
     with tempfile.TemporaryDirectory(prefix=f"skpadim-benchmark-{name}-") as folder:
-        done = subprocess.run(
+        worker = subprocess.Popen(
             [python, HERE / f"_{package}_worker.py"],
-            input=json.dumps(request),
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             cwd=folder,
             env=variables,
         )
-    if done.returncode:
-        sys.exit(f"{done.stderr[-4000:]}\n{name} failed; above is the end of what it printed.")
-    return json.loads(done.stdout)
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(worker.communicate, json.dumps(request))
+            while memory is not None and not done.done():
+                memory.append(processes_memory(worker.pid))
+                time.sleep(0.2)
+            output, errors = done.result()
+    if worker.returncode:
+        sys.exit(f"{errors[-4000:]}\n{name} failed; above is the end of what it printed.")
+    return json.loads(output)
+
+
+def processes_memory(pid):
+    """Memory in MiB of a process and those that it has started, shared memory counted once."""
+    total = 0
+    try:
+        process = psutil.Process(pid)
+        for one in [process, *process.children(recursive=True)]:
+            total += one.memory_full_info().pss
+    except psutil.NoSuchProcess:
+        pass
+    return total / 2**20
 
 
 def lite0_weights():

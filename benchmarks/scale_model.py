@@ -111,7 +111,7 @@ def total(seconds_of):
 
 
 def model_of_one_core(parts, n):
-    kept = min(n, _SPOOL_BYTES // parts.embedding_bytes)
+    kept = min(n, _SPOOL_BYTES // parts.embedding_bytes // BATCH_SIZE * BATCH_SIZE)
     embedded = parts.embed * (2 * n - kept)
     rest = (parts.check + parts.learn + parts.score) * n
     return embedded + rest + parts.factor * cpu_count()

@@ -17,14 +17,13 @@ where. Nothing here needs labels, a download or a GPU.
 
 import time
 
-import matplotlib.pyplot as plt
-
 from skpadim import PaDiM
 from skpadim.datasets import make_inspection_images
+from skpadim.display import HeatmapDisplay
 
 parts = make_inspection_images(n_good=84, n_defective=8, random_state=0)
 good, new = parts.images[:80], parts.images[80:]
-truth, masks = parts.defects[80:], parts.masks[80:]
+y, masks, truth = parts.y[80:], parts.masks[80:], parts.defects[80:]
 
 # %%
 # Learn
@@ -56,31 +55,12 @@ for number, (decision, margin, defect) in enumerate(zip(decisions, margins, trut
 # Look
 # ----
 #
-# A heatmap shows where a part is unusual, a mask which of its pixels make the part defective. One
-# colour scale serves all parts, and begins at the threshold. The cyan line is the mask, the dashed
-# line the true defect.
+# A heatmap shows where a part is unusual. One colour scale serves all parts, and changes colour at
+# the threshold: what is yellow to red makes a part defective. The solid line is drawn around that,
+# the dashed one around the true defect.
 
-heatmaps = detector.predict_heatmap(new, size="image")
-found = detector.predict_mask(new, size="image")
-fig, axes = plt.subplots(3, 4, figsize=(9, 7.4), layout="constrained")
-for number, ax in enumerate(axes.flat):
-    ax.imshow(new[number])
-    shown = ax.imshow(
-        heatmaps[number],
-        cmap="plasma",
-        vmin=-detector.offset_,
-        vmax=max(heatmap.max() for heatmap in heatmaps),
-        alpha=0.6 * found[number],
-    )
-    if found[number].any():
-        ax.contour(found[number], levels=[0.5], colors="cyan", linewidths=1)
-    if masks[number].any():
-        ax.contour(masks[number], levels=[0.5], colors="white", linewidths=1, linestyles="dashed")
-    verdict = "good" if decisions[number] == 1 else "defective"
-    ax.set_title(f"{verdict} (is: {truth[number].replace('_', ' ')})", fontsize=9)
-    ax.axis("off")
-fig.colorbar(shown, ax=axes, label="distance from good parts, from the threshold up", shrink=0.6)
-fig.savefig("getting_started.png", dpi=120)
+display = HeatmapDisplay.from_estimator(detector, new, y, masks=masks)
+display.figure_.savefig("getting_started.png", dpi=120)
 print("picture: getting_started.png")
 
 # %%

@@ -32,6 +32,7 @@ from sklearn.svm import OneClassSVM
 
 from skpadim import PatchEmbedder, PatchGaussian
 from skpadim.datasets import make_inspection_images
+from skpadim.display import ScoreDisplay
 
 parts = make_inspection_images(n_good=120, n_defective=40, random_state=0)
 start = time.perf_counter()
@@ -47,12 +48,12 @@ y, defects = parts.y[80:], parts.defects[80:]
 # What each detector sees
 # -----------------------
 #
-# Pooled, an image is the mean of its embeddings, or the maximum of each dimension. Both are
-# common, and both forget where things are. All detectors are told that 5 % of good parts may be
-# called defective; else they have their default settings. The pooled dimensions are standardised.
+# Pooled, an image is the mean of its embeddings, or the maximum of each dimension. Both are common,
+# and both forget where things are. All detectors are told that 5 % of good parts may be called
+# defective; else they have their default settings. The pooled dimensions are standardised.
 # ``EllipticEnvelope`` needs fewer dimensions than images, hence the ``PCA``. ``PatchGaussian``
-# takes part with pooled vectors, too, as a single Gaussian: this tells what is due to pooling
-# from what is due to the detector.
+# takes part with pooled vectors, too, as a single Gaussian: this tells what is due to pooling from
+# what is due to the detector.
 
 RATE = 0.05
 
@@ -113,10 +114,10 @@ for view, name, detector in contestants:
 # maximum shows a small defect only if it is extreme for the whole picture.
 #
 # Thresholds: ``contamination`` fixes the share of alarms among the parts that were learnt from.
-# That share is right by construction and says little about new parts, to which the detector was
-# not fitted. ``nu`` of ``OneClassSVM`` is a bound on it only up to the solver's tolerance, and
-# new parts fare worse. ``false_alarm_rate`` is about new parts: each part learnt from is scored
-# by the model fitted without it.
+# That share is right by construction and says little about new parts, to which the detector was not
+# fitted. ``nu`` of ``OneClassSVM`` is a bound on it only up to the solver's tolerance, and new
+# parts fare worse. ``false_alarm_rate`` is about new parts: each part learnt from is scored by the
+# model fitted without it.
 
 # %%
 # What position brings
@@ -136,60 +137,37 @@ print(f"one for each position: AUROC {roc_auc_score(y, margins['grid', 'PatchGau
 # Look
 # ----
 #
-# Left, each new part is a mark, left of the line if it is called defective. Units differ, so each
-# row is divided by the standard deviation of its good parts. Right, the AUROC for each kind of
-# defect: small ones suffer most.
+# Each new part is a mark, left of the line if it is called defective. Units differ from detector to
+# detector.
 
 shown = [key for key in margins if key[0] != "maximum"]
-labels = [f"{name}\n({view})" for view, name in shown]
+fig, axes = plt.subplots(3, 2, figsize=(10, 9), layout="constrained")
+for ax, (view, name) in zip(axes.flat, shown, strict=True):
+    ScoreDisplay.from_predictions(margins[view, name], offset=0, y=y, ax=ax)
+    ax.set_title(f"{name} ({view})", pad=20)
+    ax.set_xlabel("")
+
+# %%
+# By kind of defect, scratches suffer most from pooling: they cover the fewest cells.
+
 kinds = [kind for kind in np.unique(defects) if kind != "good"]
-jitter = np.random.default_rng(0).uniform(-0.12, 0.12, size=len(y))
-fig, (ax, kind_ax) = plt.subplots(
-    1, 2, figsize=(10, 5), sharey=True, layout="constrained", width_ratios=(2, 1)
-)
-for row, key in enumerate(shown):
-    scaled = margins[key] / margins[key][y == 1].std()
-    for label, marker, colour, shift in ((1, "o", "#0072B2", -0.18), (-1, "x", "#D55E00", 0.18)):
-        ax.scatter(
-            scaled[y == label],
-            row + shift + jitter[y == label],
-            marker=marker,
-            color=colour,
-            s=18,
-            linewidths=1,
-            label=None if row else {1: "good", -1: "defective"}[label],
+print(f"{'AUROC':30}", *(f"{kind:>14}" for kind in kinds))
+for view, name in shown:
+    of_kinds = [
+        roc_auc_score(
+            y[(defects == kind) | (y == 1)], margins[view, name][(defects == kind) | (y == 1)]
         )
-    for kind, marker, colour in zip(
-        kinds, "osD^", ("#0072B2", "#E69F00", "#009E73", "#CC79A7"), strict=True
-    ):
-        of_kind = (defects == kind) | (y == 1)
-        kind_ax.scatter(
-            roc_auc_score(y[of_kind], margins[key][of_kind]),
-            row,
-            marker=marker,
-            color=colour,
-            edgecolor="black",
-            linewidths=0.5,
-            label=None if row else kind.replace("_", " "),
-        )
-ax.axvline(0, color="black", lw=1)
-ax.set_xscale("symlog", linthresh=4)
-ax.margins(x=0.08)
-ax.set_yticks(range(len(shown)), labels)
-ax.invert_yaxis()
-ax.set_xlabel("margin, in standard deviations of good parts\n(negative: called defective)")
-ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
-kind_ax.axvline(0.5, color="black", lw=1, ls=":")
-kind_ax.set_xlabel("AUROC by kind of defect\n(dotted: guessing)")
-kind_ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=8)
+        for kind in kinds
+    ]
+    print(f"{name:19} ({view}){'':5}", *(f"{auroc:14.3f}" for auroc in of_kinds))
 
 # %%
 # When pooling is right
 # ---------------------
 #
 # A change of the whole picture is the opposite of a small defect: slight at each place, but the
-# same at all. Here the new good parts are photographed a second time, with the lens a little out
-# of focus.
+# same at all. Here the new good parts are photographed a second time, with the lens a little out of
+# focus.
 
 sharp = parts.images[80:120].astype(float)
 blurred = np.rint(gaussian_filter(sharp, sigma=(0, 0.5, 0.5, 0))).astype(np.uint8)

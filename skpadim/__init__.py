@@ -1,8 +1,9 @@
 """PaDiM for scikit-learn: find defects in images after seeing good ones only."""
 
 from skpadim._padim import PaDiM
+from skpadim._report import report
 from skpadim.embedding import PatchEmbedder
 from skpadim.gaussian import PatchGaussian
 
-__all__ = ["PaDiM", "PatchEmbedder", "PatchGaussian"]
+__all__ = ["PaDiM", "PatchEmbedder", "PatchGaussian", "report"]
 __version__ = "0.1.0"

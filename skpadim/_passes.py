@@ -64,7 +64,7 @@ class OneProcess:
         PatchMoments
             Those of all samples so far, always the same object.
         """
-        moments = PatchMoments()
+        moments = PatchMoments(len(self._stream))
         n_spooled = 0
         try:
             for batch in self._stream.batches(progress="Learning"):

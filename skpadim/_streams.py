@@ -46,6 +46,7 @@ class EmbeddingStream:
     ) -> None:
         self._X = X
         self.channels = channels
+        self.n_channels = X.shape[2] if channels is None else len(channels)
         height, width = (1, 1, *grid_shape)[-2:]
         self.grid_shape = self.heatmap_size = (height, width)
         self.batch_size = max(1, _BATCH_BYTES // X[0].nbytes)
@@ -178,6 +179,7 @@ class ImageStream:
         self._verbose = verbose
         self.embedder = embedder
         self.channels = channels
+        self.n_channels = embedder.output_shape[2] if channels is None else len(channels)
         self.grid_shape: tuple[int, int] = embedder.output_shape[:2]
         self.heatmap_size: tuple[int, int] = embedder.input_size
 

@@ -1,13 +1,14 @@
 """How well heatmaps find the defective regions of images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
+from sklearn.metrics import roc_curve
 
-__all__ = ["aupro_score"]
+__all__ = ["aupro_score", "pixel_roc_curve", "pro_curve"]
 
 _EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
@@ -51,6 +52,7 @@ def aupro_score(
 
     See Also
     --------
+    pro_curve : The curve.
     sklearn.metrics.roc_auc_score : On ravelled masks and heatmaps, the pixel AUROC.
 
     Notes
@@ -76,8 +78,7 @@ def aupro_score(
     >>> aupro_score(masks, np.zeros((1, 2, 3)), max_fpr=1)
     0.5
     """
-    if not (isinstance(max_fpr, Real) and 0 < max_fpr <= 1):
-        raise ValueError(f"max_fpr must be a number in (0, 1]; got {max_fpr!r}.")
+    check_max_fpr(max_fpr)
     good, defective, weights = _pool(masks, heatmaps)
 
     # A pixel of weight w lifts the curve by w. With the scores of the good pixels sorted, it
@@ -93,18 +94,145 @@ def aupro_score(
     return float(weights @ areas / max_fpr)
 
 
+def pro_curve(
+    masks: NDArray | Sequence[ArrayLike],
+    heatmaps: NDArray | Sequence[ArrayLike],
+    *,
+    drop_intermediate: bool = True,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:
+    """Per-region overlap (PRO) at each false positive rate.
+
+    Parameters
+    ----------
+    masks : array-like of shape (n_samples, height, width), or sequence of (height, width)
+        As in :func:`aupro_score`.
+    heatmaps : array-like of shape (n_samples, height, width), or sequence of (height, width)
+        As in :func:`aupro_score`.
+    drop_intermediate : bool, default=True
+        Whether to leave out thresholds whose points lie on the line between their neighbours.
+
+    Returns
+    -------
+    fpr : ndarray of shape (n_thresholds,), float64
+        Share of the defect-free pixels of all images that score at or above each threshold.
+    pro : ndarray of shape (n_thresholds,), float64
+        Mean over all regions of the share of their pixels that do.
+    thresholds : ndarray of shape (n_thresholds,)
+        Distinct scores, falling; the first is infinity, which no pixel reaches.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`aupro_score`.
+
+    See Also
+    --------
+    aupro_score : The area under this curve.
+    skpadim.display.ProCurveDisplay : Its picture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpadim.metrics import pro_curve
+    >>> masks = np.array([[[0, 0, 1], [0, 0, 1]]])
+    >>> fpr, pro, thresholds = pro_curve(masks, [[[0.1, 0.2, 0.9], [0.0, 0.3, 0.2]]])
+    >>> fpr
+    array([0.  , 0.  , 0.25, 0.5 , 1.  ])
+    >>> pro
+    array([0. , 0.5, 0.5, 1. , 1. ])
+    >>> thresholds
+    array([inf, 0.9, 0.3, 0.2, 0. ])
+    """
+    good, defective, weights = _pool(masks, heatmaps)
+    # PRO is a true positive rate in which the pixels of a region share one weight.
+    return roc_curve(
+        np.repeat([False, True], [good.size, defective.size]),
+        np.concatenate([good, defective]),
+        sample_weight=np.concatenate([np.ones(good.size), weights]),
+        drop_intermediate=drop_intermediate,
+    )
+
+
+def pixel_roc_curve(
+    masks: NDArray | Sequence[ArrayLike],
+    heatmaps: NDArray | Sequence[ArrayLike],
+    *,
+    drop_intermediate: bool = True,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:
+    """Share of defective pixels found at each false positive rate.
+
+    All pixels of all images count alike, so that one large defect can outweigh many small ones;
+    :func:`pro_curve` is about regions instead.
+
+    Parameters
+    ----------
+    masks : array-like of shape (n_samples, height, width), or sequence of (height, width)
+        As in :func:`aupro_score`.
+    heatmaps : array-like of shape (n_samples, height, width), or sequence of (height, width)
+        As in :func:`aupro_score`.
+    drop_intermediate : bool, default=True
+        Whether to leave out thresholds whose points lie on the line between their neighbours.
+
+    Returns
+    -------
+    fpr : ndarray of shape (n_thresholds,), float64
+        Share of the defect-free pixels that score at or above each threshold.
+    tpr : ndarray of shape (n_thresholds,), float64
+        Share of the defective pixels that do.
+    thresholds : ndarray of shape (n_thresholds,)
+        Distinct scores, falling; the first is infinity, which no pixel reaches.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`aupro_score`.
+
+    See Also
+    --------
+    sklearn.metrics.roc_curve : The same of one array of pixels.
+    skpadim.display.PixelRocCurveDisplay : Its picture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skpadim.metrics import pixel_roc_curve
+    >>> masks = np.array([[[0, 0, 1], [0, 0, 0]]])
+    >>> fpr, tpr, _ = pixel_roc_curve(masks, [[[0.1, 0.2, 0.9], [0.0, 0.1, 0.2]]])
+    >>> tpr[fpr == 0].max()
+    np.float64(1.0)
+    """
+    pairs = list(_checked_pairs(masks, heatmaps))
+    defective = np.concatenate([mask.ravel() for mask, _ in pairs] or [np.zeros(0, dtype=bool)])
+    if not defective.any() or defective.all():
+        missing = "defect-free" if defective.size and defective.all() else "defective"
+        raise ValueError(f"masks have no {missing} pixel; a ROC curve needs both kinds.")
+    scores = np.concatenate([heatmap.ravel() for _, heatmap in pairs])
+    return roc_curve(defective, scores, drop_intermediate=drop_intermediate)
+
+
+def check_max_fpr(max_fpr: float) -> None:
+    """Refuse what is no limit of integration.
+
+    Parameters
+    ----------
+    max_fpr : float
+        False positive rate up to which a curve is integrated.
+
+    Raises
+    ------
+    ValueError
+        If it is no number in (0, 1].
+    """
+    if not (isinstance(max_fpr, Real) and 0 < max_fpr <= 1):
+        raise ValueError(f"max_fpr must be a number in (0, 1]; got {max_fpr!r}.")
+
+
 def _pool(
     masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Scores of all good pixels, of all defective pixels, and the weights of the latter."""
-    if len(masks) != len(heatmaps):
-        raise ValueError(
-            "masks and heatmaps must be of the same images; "
-            f"got {len(masks)} masks and {len(heatmaps)} heatmaps."
-        )
     good, defective, weights, n_regions = [], [], [], 0
-    for index, pair in enumerate(zip(masks, heatmaps, strict=True)):
-        mask, heatmap = _check_pair(*pair, index)
+    for mask, heatmap in _checked_pairs(masks, heatmaps):
         labels, n_labels = ndimage.label(mask, structure=_EIGHT_CONNECTED)
         good.append(heatmap[~mask])
         defective.append(heatmap[mask])
@@ -116,6 +244,18 @@ def _pool(
     if pooled.size == 0:
         raise ValueError("masks have no defect-free pixel; PRO needs some for false positives.")
     return pooled, np.concatenate(defective), np.concatenate(weights) / n_regions
+
+
+def _checked_pairs(
+    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
+) -> Iterator[tuple[NDArray, NDArray]]:
+    if len(masks) != len(heatmaps):
+        raise ValueError(
+            "masks and heatmaps must be of the same images; "
+            f"got {len(masks)} masks and {len(heatmaps)} heatmaps."
+        )
+    for index, pair in enumerate(zip(masks, heatmaps, strict=True)):
+        yield _check_pair(*pair, index)
 
 
 def _check_pair(

@@ -193,16 +193,19 @@ def _at_size(masks: Any, heatmaps: NDArray) -> NDArray[np.bool_]:
     return read_masks(masks, heatmaps.shape[1:])
 
 
-# Area under the ROC curve of images: the share of pairs of a good and a defective image that are
-# in the right order.
+#: Area under the ROC curve of images: the share of pairs of a good and a defective image that are
+#: in the right order.
 image_roc_auc = make_scorer(_image_roc_auc, response_method=["score_samples"])
 
-# Average precision of the defective class. scikit-learn's own "average_precision" looks for the
-# class +1, which is the good one here: where most images are good it is near 1 for any detector.
+#: Average precision of the defective class. scikit-learn's own "average_precision" looks for the
+#: class +1, which is the good one here: where most images are good it is near 1 for any detector.
 image_average_precision = make_scorer(_image_average_precision, response_method=["score_samples"])
 
-# Scorers of heatmaps. They are asked for masks, as metadata that scikit-learn routes to them:
-# ``sklearn.set_config(enable_metadata_routing=True)``, then ``GridSearchCV(...).fit(X, y,
-# masks=masks)``.
+#: Area under the ROC curve of pixels. It takes masks, as metadata that scikit-learn routes to it:
+#: ``pixel_roc_auc.set_score_request(masks=True)`` where ``enable_metadata_routing`` is set. Masks
+#: are an array of the shape of the heatmaps, or paths.
 pixel_roc_auc = make_scorer(_pixel_roc_auc, response_method=["predict_heatmap"])
+
+#: Area under the per-region-overlap curve, by :func:`~skpadim.metrics.aupro_score`. It takes masks
+#: as :data:`pixel_roc_auc` does.
 pixel_aupro = make_scorer(_pixel_aupro, response_method=["predict_heatmap"])

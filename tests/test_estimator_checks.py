@@ -29,6 +29,7 @@ ESTIMATORS = {
     "PatchEmbedder": EMBEDDER,
     "PaDiM": PaDiM(embedder=EMBEDDER),
     "PaDiM, reduced": PaDiM(embedder=EMBEDDER, n_components=20, random_state=0),
+    "PaDiM, compact": PaDiM(embedder=EMBEDDER, compact=True),
     "pipeline": make_pipeline(EMBEDDER, PatchGaussian(n_components=20, random_state=0)),
 }
 DETECTORS = {name: e for name, e in ESTIMATORS.items() if name != "PatchEmbedder"}

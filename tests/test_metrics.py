@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import auc, roc_auc_score
 
-from skpadim.metrics import aupro_score
+from skpadim.metrics import aupro_score, pixel_roc_curve, pro_curve
 
 
 def regions_of(mask):
@@ -28,25 +28,31 @@ def regions_of(mask):
     return regions
 
 
-def aupro_by_definition(masks, heatmaps, max_fpr):
-    """One point of the curve for each distinct score, then trapezoids up to `max_fpr`."""
+def pro_by_definition(masks, heatmaps):
+    """One point of the curve for each distinct score, from the highest down."""
     good = np.concatenate([h[~m] for m, h in zip(masks, heatmaps, strict=True)])
     regions = [
         np.array([heatmap[pixel] for pixel in region])
         for mask, heatmap in zip(masks, heatmaps, strict=True)
         for region in regions_of(mask)
     ]
-    fpr, pro = [0.0], [0.0]
+    fpr, pro, thresholds = [0.0], [0.0], [np.inf]
     for threshold in sorted({score for h in heatmaps for score in h.ravel()}, reverse=True):
-        next_fpr = np.mean(good >= threshold)
-        next_pro = np.mean([np.mean(region >= threshold) for region in regions])
-        if next_fpr > max_fpr:
-            share = (max_fpr - fpr[-1]) / (next_fpr - fpr[-1])
-            fpr.append(max_fpr)
-            pro.append(pro[-1] + share * (next_pro - pro[-1]))
-            break
-        fpr.append(next_fpr)
-        pro.append(next_pro)
+        fpr.append(np.mean(good >= threshold))
+        pro.append(np.mean([np.mean(region >= threshold) for region in regions]))
+        thresholds.append(threshold)
+    return np.array(fpr), np.array(pro), np.array(thresholds)
+
+
+def aupro_by_definition(masks, heatmaps, max_fpr):
+    """Trapezoids under the curve up to `max_fpr`."""
+    fpr, pro, _ = pro_by_definition(masks, heatmaps)
+    inside = fpr <= max_fpr
+    if not inside.all():
+        before, after = inside.sum() - 1, inside.sum()
+        share = (max_fpr - fpr[before]) / (fpr[after] - fpr[before])
+        end = pro[before] + share * (pro[after] - pro[before])
+        fpr, pro = np.append(fpr[inside], max_fpr), np.append(pro[inside], end)
     return np.trapezoid(pro, fpr) / max_fpr
 
 
@@ -242,3 +248,70 @@ def test_masks_without_any_good_pixel_are_refused(masks, heatmaps):
 def test_no_images_at_all_are_refused():
     with pytest.raises(ValueError, match="no defective pixel"):
         aupro_score([], [])
+
+
+# Curves.
+
+
+@settings(deadline=None, max_examples=100)
+@given(masks_and_heatmaps())
+def test_the_pro_curve_has_a_point_for_each_distinct_score(data):
+    curve = pro_curve(*data, drop_intermediate=False)
+    for values, expected in zip(curve, pro_by_definition(*data), strict=True):
+        np.testing.assert_allclose(values, expected, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=100)
+@given(masks_and_heatmaps())
+def test_points_that_are_dropped_lie_on_the_curve_that_is_left(data):
+    x, y, _ = pro_curve(*data, drop_intermediate=False)
+    left_x, left_y, _ = pro_curve(*data)
+    assert len(left_x) <= len(x)
+    # Both rise, so that their sum tells where on the curve a point lies.
+    np.testing.assert_allclose(np.interp(x + y, left_x + left_y, left_y), y, atol=1e-9)
+
+
+def test_the_pro_curve_pools_images_of_different_sizes(masks, heatmaps):
+    mixed_masks = [masks[0], masks[1, :5, :4], masks[2].T]
+    mixed_heatmaps = [heatmaps[0], heatmaps[1, :5, :4], heatmaps[2].T]
+    curve = pro_curve(mixed_masks, mixed_heatmaps, drop_intermediate=False)
+    for values, expected in zip(curve, pro_by_definition(mixed_masks, mixed_heatmaps), strict=True):
+        np.testing.assert_allclose(values, expected)
+
+
+def test_the_area_under_the_whole_pro_curve_is_aupro(masks, heatmaps):
+    fpr, pro, _ = pro_curve(masks, heatmaps)
+    assert auc(fpr, pro) == pytest.approx(aupro_score(masks, heatmaps, max_fpr=1))
+
+
+@settings(deadline=None, max_examples=50)
+@given(masks_and_heatmaps())
+def test_the_roc_curve_of_pixels_has_a_point_for_each_distinct_score(data):
+    masks, heatmaps = data
+    fpr, tpr, thresholds = pixel_roc_curve(masks, heatmaps, drop_intermediate=False)
+    np.testing.assert_array_equal(thresholds, [np.inf, *np.unique(heatmaps)[::-1]])
+    for threshold, false, true in zip(thresholds, fpr, tpr, strict=True):
+        assert false == pytest.approx(np.mean(heatmaps[~masks] >= threshold))
+        assert true == pytest.approx(np.mean(heatmaps[masks] >= threshold))
+
+
+def test_the_roc_curve_of_pixels_pools_images_of_different_sizes(masks, heatmaps):
+    mixed_masks = [masks[0], masks[1, :5, :4]]
+    mixed_heatmaps = [heatmaps[0], heatmaps[1, :5, :4]]
+    fpr, tpr, _ = pixel_roc_curve(mixed_masks, mixed_heatmaps)
+    pooled = [np.concatenate([m.ravel() for m in maps]) for maps in (mixed_masks, mixed_heatmaps)]
+    assert auc(fpr, tpr) == pytest.approx(roc_auc_score(*pooled))
+
+
+@pytest.mark.parametrize("curve", [pro_curve, pixel_roc_curve])
+def test_curves_refuse_what_the_area_refuses(masks, heatmaps, curve):
+    with pytest.raises(ValueError, match="3 masks and 2 heatmaps"):
+        curve(masks, heatmaps[:2])
+    with pytest.raises(ValueError, match=r"masks\[0\] is not binary"):
+        curve(masks * 2, heatmaps)
+    with pytest.raises(ValueError, match="no defective pixel"):
+        curve(np.zeros_like(masks), heatmaps)
+    with pytest.raises(ValueError, match="no defect-free pixel"):
+        curve(np.ones_like(masks), heatmaps)
+    with pytest.raises(ValueError, match="no defective pixel"):
+        curve([], [])

@@ -361,7 +361,7 @@ def test_an_interrupted_fit_leaves_the_old_model(good, new, monkeypatch, where):
         detector.set_params(contamination="auto")
     before = detector.decision_function(new)
 
-    def interrupted(*args):
+    def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -661,3 +661,29 @@ def test_embeddings_of_another_grid_or_dimension_are_refused():
         detector.predict(make_embeddings(2, grid=(4, 5)))
     with pytest.raises(ValueError, match="X has 7 features, but PaDiM is expecting 6"):
         detector.predict(make_embeddings(2, dimensions=7))
+
+
+class ManyChannels(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 20000, 8, stride=8)
+
+    def forward(self, images):
+        return self.layer(images)
+
+
+def test_a_model_that_cannot_fit_in_memory_is_refused_before_long_work():
+    detector = PaDiM(embedder=PatchEmbedder(ManyChannels(), layers=["layer"]))
+    images = [np.zeros((8, 8, 3), dtype=np.uint8)] * 20001
+    with pytest.raises(MemoryError, match=r"784 positions of 20000 dimensions take 4,0\d\d\.\d GB"):
+        detector.fit(images)
+
+
+@few_images
+def test_compact_models_decide_alike(good, new, detector):
+    compact = PaDiM(embedder=small_embedder(), compact=True).fit(good)
+    assert compact.gaussian_.factor_.dtype == np.int16
+    np.testing.assert_allclose(compact.score_samples(new), detector.score_samples(new), rtol=1e-4)
+    np.testing.assert_array_equal(compact.predict(new), detector.predict(new))
+    resumed = compact.set_params(compact=False).partial_fit(good)
+    assert resumed.gaussian_.factor_.dtype == np.float32

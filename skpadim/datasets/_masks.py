@@ -71,11 +71,27 @@ def read_masks(
     masks = np.zeros((len(mask_paths), height, width), dtype=bool)
     for index, path in enumerate(mask_paths):
         if path is not None:
-            masks[index] = _read_mask(path, (height, width), f"mask_paths[{index}]")
+            masks[index] = read_mask(path, (height, width), f"mask_paths[{index}]")
     return masks
 
 
-def _read_mask(path: str | PathLike[str], size: tuple[int, int], argument: str) -> NDArray:
+def read_mask(path: str | PathLike[str], size: tuple[int, int], argument: str) -> NDArray[np.bool_]:
+    """Read one mask, as :func:`read_masks` does.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Path of the mask.
+    size : tuple of int (height, width)
+        Size wanted, in pixels.
+    argument : str
+        What errors call the mask.
+
+    Returns
+    -------
+    ndarray of shape (height, width), bool
+        True where the mask is not black.
+    """
     try:
         with Image.open(path) as image:
             if image.format in _LOSSY_FORMATS:
@@ -95,8 +111,24 @@ def _read_mask(path: str | PathLike[str], size: tuple[int, int], argument: str) 
         ) from error
     except OSError as error:
         raise ValueError(f"{argument}, {path}, cannot be read as an image: {error}") from error
+    return resize_mask(defective, size)
+
+
+def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Bring a mask to another size.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (height, width), bool
+        The mask.
+    size : tuple of int (height, width)
+        Size wanted, in pixels.
+
+    Returns
+    -------
+    ndarray of shape ``size``, bool
+        Each pixel has the value of the nearest one.
+    """
     height, width = size
-    resized = Image.fromarray(defective.view(np.uint8)).resize(
-        (width, height), Image.Resampling.NEAREST
-    )
+    resized = Image.fromarray(mask.view(np.uint8)).resize((width, height), Image.Resampling.NEAREST)
     return np.asarray(resized).view(bool)

@@ -25,9 +25,9 @@ _LAYOUT = """\
 
 
 def load_mvtec_ad(root: str | PathLike[str], category: str) -> Bunch:
-    """Load the file names of one category of MVTec AD [1]_.
+    """Load the file names of one category of MVTec AD.
 
-    The data set is not downloaded: it is free for non-commercial use under CC BY-NC-SA 4.0 and
+    The data set [1]_ is not downloaded: it is free for non-commercial use under CC BY-NC-SA 4.0 and
     comes from https://www.mvtec.com/company/research/datasets/mvtec-ad. Any data set laid out
     alike can be loaded as well:
 

@@ -16,6 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skpadim._callbacks import CallbackSupport
+from skpadim._doc_link import DocLinkMixin
 from skpadim.embedding._backbones import build_backbone
 from skpadim.embedding._extractor import MapExtractor, resolve_device
 from skpadim.images import ImageSequence, center_crop_slices, iter_batches
@@ -32,7 +33,7 @@ _EXTRACTORS: "WeakKeyDictionary[PatchEmbedder, tuple[tuple, MapExtractor]]" = We
 _ENGINES: "WeakKeyDictionary[PatchEmbedder, tuple[tuple, Engine]]" = WeakKeyDictionary()
 
 
-class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
+class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimator):
     """Describe every patch of an image by the feature maps of a pretrained network.
 
     Each image becomes a grid of embedding vectors: the maps of a few layers, averaged over
@@ -108,7 +109,7 @@ class PatchEmbedder(CallbackSupport, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    skpadim.gaussian.PatchGaussian : Finds anomalous embeddings.
+    skpadim.PatchGaussian : Finds anomalous embeddings.
 
     Notes
     -----

@@ -8,7 +8,9 @@ from scipy.linalg.lapack import dtrtri
 
 from skpadim.gaussian._moments import PatchMoments
 from skpadim.gaussian._positions import for_positions
-from skpadim.gaussian._triangles import blocks_of, empty_triangles, unpack
+from skpadim.gaussian._triangles import blocks_of, count_entries, unpack
+
+_ALL = slice(None)
 
 
 class Factor(NamedTuple):
@@ -27,16 +29,30 @@ class Factor(NamedTuple):
     Attributes
     ----------
     matrix : ndarray of shape (n_positions, n_entries) or (n_positions, rank, n_dimensions)
-        See above.
+        See above. Integers of 16 bits, where it is compact.
     eigenvalues : ndarray of shape (n_positions, rank) or None
         See above.
     ridge : ndarray of shape (n_dimensions,), float64
         The diagonal of R.
+    units : ndarray of shape (n_positions, n_dimensions) or None
+        What the integers of each dimension count in, where ``matrix`` is compact.
     """
 
     matrix: NDArray
     eigenvalues: NDArray | None
     ridge: NDArray[np.float64]
+    units: NDArray | None = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of distances.
+
+        Returns
+        -------
+        dtype
+            Either float32 or float64.
+        """
+        return self.matrix.dtype if self.units is None else self.units.dtype
 
     def squared_distances(self, deviations: NDArray) -> NDArray:
         """Squared Mahalanobis distances.
@@ -49,27 +65,31 @@ class Factor(NamedTuple):
         Returns
         -------
         ndarray of shape (n_samples, n_positions)
-            In the dtype of ``matrix``.
+            In the dtype of the factor.
         """
         n_samples, n_positions, n_dimensions = deviations.shape
-        out = np.zeros((n_positions, n_samples), dtype=self.matrix.dtype)
-        scale = np.sqrt(self.ridge).astype(self.matrix.dtype)
+        out = np.zeros((n_positions, n_samples), dtype=self.dtype)
+        scale = np.sqrt(self.ridge).astype(self.dtype)
 
         def measure(chunk: slice) -> None:
             x = deviations[:, chunk].transpose(1, 0, 2)
-            matrix = self.matrix[chunk]
+            matrix = self.matrix[chunk].astype(self.dtype, copy=False)
             if self.eigenvalues is None:
+                x = self._in_units(x, chunk)
                 for columns, block in blocks_of(matrix, n_dimensions):
                     z = np.matmul(x[..., : columns.stop], block)
                     out[chunk] += np.vecdot(z, z)
             else:
                 u = x / scale
-                c = np.matmul(u, matrix.transpose(0, 2, 1))
-                rest = u - np.matmul(c, matrix)
+                c = np.matmul(self._in_units(u, chunk), matrix.transpose(0, 2, 1))
+                rest = u - self._in_units(np.matmul(c, matrix), chunk)
                 shrunk = c / np.sqrt(1 + self.eigenvalues[chunk, np.newaxis])
                 out[chunk] = np.vecdot(shrunk, shrunk) + np.vecdot(rest, rest)
 
-        for_positions(measure, n_positions, self.matrix[0].nbytes + 2 * deviations[:, 0].nbytes)
+        n_bytes = self.matrix[0].nbytes + 2 * deviations[:, 0].nbytes
+        if self.units is not None:
+            n_bytes += 2 * self.matrix[0].size * self.dtype.itemsize
+        for_positions(measure, n_positions, n_bytes)
         return out.T
 
     def log_determinants(self) -> NDArray[np.float64]:
@@ -85,7 +105,8 @@ class Factor(NamedTuple):
                 np.einsum("pdd->pd", block[:, columns])
                 for columns, block in blocks_of(self.matrix, len(self.ridge))
             ]
-            return -2 * np.log(np.concatenate(diagonals, axis=1), dtype=np.float64).sum(axis=1)
+            diagonal = self._in_units(np.concatenate(diagonals, axis=1)[:, np.newaxis], _ALL)
+            return -2 * np.log(diagonal[:, 0], dtype=np.float64).sum(axis=1)
         spread = np.log1p(self.eigenvalues, dtype=np.float64).sum(axis=1)
         return np.log(self.ridge).sum() + spread
 
@@ -106,19 +127,20 @@ class Factor(NamedTuple):
         """
         moments = PatchMoments()
         moments.n_samples = n_samples
-        moments._dtype = self.matrix.dtype.name
+        moments._dtype = self.dtype.name
         moments.mean = mean.astype(np.float64)
         moments.root = moments.scatter = None
         n_positions, n_dimensions = mean.shape
         if self.eigenvalues is not None:
             scale = np.sqrt(self.eigenvalues * (n_samples - 1))[:, :, np.newaxis]
-            rows = self.matrix * scale * np.sqrt(self.ridge).astype(self.matrix.dtype)
-            moments.root = np.ascontiguousarray(rows.transpose(1, 0, 2))
+            moments.root = self._in_units(self.matrix * scale, _ALL)
+            moments.root *= np.sqrt(self.ridge).astype(self.dtype)
             return moments
         scatter = np.empty((n_positions, n_dimensions, n_dimensions))
 
         def restore(chunk: slice) -> None:
             triangles = unpack(self.matrix[chunk].astype(np.float64), n_dimensions)
+            triangles = self._in_units(triangles.transpose(0, 2, 1), chunk).transpose(0, 2, 1)
             for position, triangle in zip(range(n_positions)[chunk], triangles, strict=True):
                 cholesky = dtrtri(triangle, lower=0)[0]
                 covariance = cholesky.T @ cholesky
@@ -128,6 +150,10 @@ class Factor(NamedTuple):
         for_positions(restore, n_positions, 8 * n_dimensions**2)
         moments.scatter = scatter
         return moments
+
+    def _in_units(self, vectors: NDArray, chunk: slice) -> NDArray:
+        """Multiply (n_chunk, n, n_dimensions) vectors by the units, where there are any."""
+        return vectors if self.units is None else vectors * self.units[chunk, np.newaxis]
 
 
 def ridge_of(moments: PatchMoments, reg_covar: float, relative: bool) -> NDArray[np.float64]:
@@ -152,8 +178,14 @@ def ridge_of(moments: PatchMoments, reg_covar: float, relative: bool) -> NDArray
     return reg_covar * moments.variance()
 
 
-def factorize(moments: PatchMoments, ridge: NDArray[np.float64], inflation: float = 1.0) -> Factor:
-    """Factor of ``inflation * S + R``, with S the scatter over n - 1.
+def factorize(
+    moments: PatchMoments,
+    ridge: NDArray[np.float64],
+    *,
+    compact: bool = False,
+    overwrite: bool = False,
+) -> Factor:
+    """Factor of S + R, with S the scatter over n - 1.
 
     Parameters
     ----------
@@ -161,13 +193,16 @@ def factorize(moments: PatchMoments, ridge: NDArray[np.float64], inflation: floa
         Moments of at least two samples.
     ridge : ndarray of shape (n_dimensions,), float64
         The diagonal of R.
-    inflation : float, default=1.0
-        Multiplier of S.
+    compact : bool, default=False
+        Whether to keep it in 16-bit integers.
+    overwrite : bool, default=False
+        Whether the low-rank form may be written over the root of the moments, which then have
+        neither root nor scatter.
 
     Returns
     -------
     Factor
-        The low-rank form when ``n - 1 < n_dimensions``, else the full one. The work is done in
+        In the low-rank form where that is smaller, else in the full one. The work is done in
         float64, the result is in the dtype of the samples.
 
     Raises
@@ -175,14 +210,42 @@ def factorize(moments: PatchMoments, ridge: NDArray[np.float64], inflation: floa
     ValueError
         If a covariance is singular.
     """
-    if moments.root is not None and np.all(ridge > 0):
-        return _low_rank(moments, ridge, inflation)
-    return _full(moments, ridge, inflation)
+    n_dimensions = len(ridge)
+    is_smaller = (moments.n_samples - 1) * n_dimensions < count_entries(n_dimensions)
+    if moments.root is not None and is_smaller and np.all(ridge > 0):
+        return _low_rank(moments, ridge, compact, overwrite)
+    return _full(moments, ridge, compact)
 
 
-def _full(moments, ridge, inflation) -> Factor:
+def inflated(factor: Factor, moments: PatchMoments, inflation: float) -> Factor:
+    """Factor of ``inflation * S + R``.
+
+    Parameters
+    ----------
+    factor : Factor
+        Factor of S + R.
+    moments : PatchMoments
+        The moments that it was made from.
+    inflation : float
+        Multiplier of S.
+
+    Returns
+    -------
+    Factor
+        In the low-rank form it shares the matrix, since only eigenvalues are multiplied.
+    """
+    if factor.eigenvalues is None:
+        return _full(moments, factor.ridge, factor.units is not None, inflation)
+    return factor._replace(eigenvalues=factor.eigenvalues * factor.dtype.type(inflation))
+
+
+def _full(
+    moments: PatchMoments, ridge: NDArray[np.float64], compact: bool, inflation: float = 1.0
+) -> Factor:
     n_positions, n_dimensions = moments.mean.shape
-    matrix = empty_triangles(n_positions, n_dimensions, moments.dtype)
+    shape = (n_positions, count_entries(n_dimensions))
+    matrix = np.empty(shape, dtype=_entries_dtype(moments, compact))
+    units = np.empty((n_positions, n_dimensions), moments.dtype) if compact else None
     diagonal = np.arange(n_dimensions)
 
     def factor(chunk: slice) -> None:
@@ -191,6 +254,8 @@ def _full(moments, ridge, inflation) -> Factor:
         lower = np.linalg.cholesky(covariance)
         for triangle in lower:
             triangle[:] = dtrtri(triangle.T, lower=0, overwrite_c=1)[0].T
+        if units is not None:
+            units[chunk] = _count_in_units(lower)
         for columns, block in blocks_of(matrix[chunk], n_dimensions):
             block[:] = lower[:, columns, : columns.stop].transpose(0, 2, 1)
 
@@ -201,25 +266,49 @@ def _full(moments, ridge, inflation) -> Factor:
             f"a covariance of {n_dimensions} dimensions from {moments.n_samples} samples is "
             "singular: raise reg_covar, lower n_components or give more samples."
         ) from None
-    return Factor(matrix, None, ridge)
+    return Factor(matrix, None, ridge, units)
 
 
-def _low_rank(moments, ridge, inflation) -> Factor:
-    rank, n_positions, n_dimensions = moments.root.shape
-    matrix = np.empty((n_positions, rank, n_dimensions), dtype=moments.dtype)
+def _low_rank(
+    moments: PatchMoments, ridge: NDArray[np.float64], compact: bool, overwrite: bool
+) -> Factor:
+    root = moments.root
+    assert root is not None
+    n_positions, rank, n_dimensions = root.shape
+    if overwrite:
+        moments.root = None
+    in_place = overwrite and not compact and root.flags.c_contiguous
+    matrix = root if in_place else np.empty(root.shape, dtype=_entries_dtype(moments, compact))
     eigenvalues = np.empty((n_positions, rank), dtype=moments.dtype)
-    scale = np.sqrt(inflation / ((moments.n_samples - 1) * ridge))
+    units = np.empty((n_positions, n_dimensions), moments.dtype) if compact else None
+    scale = np.sqrt(1 / (rank * ridge))
 
     def factor(chunk: slice) -> None:
-        whitened = moments.root[:, chunk].transpose(1, 0, 2) * scale
+        whitened = root[chunk] * scale
         values, vectors = np.linalg.eigh(np.matmul(whitened, whitened.transpose(0, 2, 1)))
         # A direction whose share is lost in rounding cannot be told from its neighbours;
         # without a direction its (zero) eigenvalue makes no difference to any distance.
         known = values > 1e-12 * np.maximum(values[:, -1:], 1.0)
         values = np.where(known, values, 0.0)
         lengths = np.where(known, np.sqrt(np.where(known, values, 1.0)), np.inf)
-        matrix[chunk] = np.matmul(vectors.transpose(0, 2, 1), whitened) / lengths[..., np.newaxis]
+        directions = np.matmul(vectors.transpose(0, 2, 1), whitened) / lengths[..., np.newaxis]
+        if units is not None:
+            units[chunk] = _count_in_units(directions)
+        matrix[chunk] = directions
         eigenvalues[chunk] = values
 
     for_positions(factor, n_positions, 8 * rank * n_dimensions)
-    return Factor(matrix, eigenvalues, ridge)
+    return Factor(matrix, eigenvalues, ridge, units)
+
+
+def _entries_dtype(moments: PatchMoments, compact: bool) -> np.dtype:
+    return np.dtype(np.int16) if compact else moments.dtype
+
+
+def _count_in_units(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Turn (n_chunk, n, n_dimensions) vectors into integers, in place, and tell their units."""
+    # Of each dimension at each position, so that the scale of a dimension makes no difference.
+    largest = np.abs(vectors).max(axis=1)
+    units = np.where(largest > 0, largest, 1.0) / np.iinfo(np.int16).max
+    np.rint(np.divide(vectors, units[:, np.newaxis], out=vectors), out=vectors)
+    return units

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from skpadim.gaussian._factors import factorize
+from skpadim.gaussian._factors import Factor, inflated
 from skpadim.gaussian._moments import PatchMoments
 from skpadim.gaussian._reduction import reduce_dimensions
 
@@ -20,21 +20,21 @@ class LeaveOneOut:
     ----------
     moments : PatchMoments
         Moments of all training samples, at least two, of their reduced dimensions.
-    ridge : ndarray of shape (n_dimensions,), float64
-        The diagonal of R.
+    factor : Factor
+        Factor of S + R.
     components : ndarray or None, default=None
         The reduction.
     """
 
     def __init__(
-        self, moments: PatchMoments, ridge: NDArray[np.float64], components: NDArray | None = None
+        self, moments: PatchMoments, factor: Factor, components: NDArray | None = None
     ) -> None:
         n = moments.n_samples
         # The covariance of the one other sample, where n is 2, is R alone.
         inflation = (n - 1) / (n - 2) if n > 2 else 0.0
         self._leverage = n / ((n - 1) * (n - 2)) if n > 2 else 0.0
         self._inflation_of_deviation = n / (n - 1)
-        self._factor = factorize(moments, ridge, inflation)
+        self._factor = inflated(factor, moments, inflation)
         self._mean = moments.mean.astype(moments.dtype)
         self._components = components
 

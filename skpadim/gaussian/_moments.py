@@ -16,15 +16,21 @@ class PatchMoments:
     the number of samples: the scatter is kept as its root, one row a sample but the first,
     as long as that is smaller, then as a matrix in float64.
 
+    Parameters
+    ----------
+    n_expected : int, default=0
+        How many samples will come, if that is known: memory for them is then taken once. Others
+        may come or not.
+
     Attributes
     ----------
     n_samples : int
         Number of samples seen.
     mean : ndarray of shape (n_positions, n_dimensions), float64
         Mean embedding of each position.
-    root : ndarray of shape (n_samples - 1, n_positions, n_dimensions) or None
+    root : ndarray of shape (n_positions, n_samples - 1, n_dimensions) or None
         While ``n_samples - 1 < n_dimensions``: rows whose sum of outer products is the scatter,
-        in the dtype of the samples. None afterwards.
+        in the dtype of the samples. None afterwards, or if more samples are expected.
     scatter : ndarray of shape (n_positions, n_dimensions, n_dimensions), float64, or None
         Sum of ``(x - mean)(x - mean)'`` once ``root`` is None.
 
@@ -48,6 +54,10 @@ class PatchMoments:
     mean: NDArray[np.float64]
     root: NDArray | None
     scatter: NDArray[np.float64] | None
+    _room: NDArray | None = None  # what the root is the beginning of, until all expected have come
+
+    def __init__(self, n_expected: int = 0) -> None:
+        self._n_expected = n_expected
 
     @property
     def dtype(self) -> np.dtype:
@@ -85,7 +95,7 @@ class PatchMoments:
         if self.n_samples == 0:
             self._dtype = X.dtype.name
             self.mean = np.zeros(X.shape[1:])
-            self.root = np.empty((0, *X.shape[1:]), dtype=X.dtype)
+            self.root = np.empty((X.shape[1], 0, X.shape[2]), dtype=X.dtype)
             self.scatter = None
         elif X.shape[1:] != self.mean.shape:
             raise ValueError(
@@ -93,24 +103,24 @@ class PatchMoments:
                 f"of {self.mean.shape[0]} positions of {self.mean.shape[1]} dimensions."
             )
         n_after = self.n_samples + len(X)
-        keeps_root = self.root is not None and n_after - 1 < X.shape[2]
+        keeps_root = self.root is not None and max(n_after, self._n_expected) - 1 < X.shape[2]
         if not keeps_root:
             self._to_scatter()
         first = 1 if self.n_samples == 0 else 0
-        rows = np.empty((len(X) - first, *X.shape[1:]), dtype=X.dtype) if keeps_root else None
+        root = self._roomy_root(n_after - 1) if keeps_root else None
 
         def join(chunk: slice) -> None:
             increment, mean = self._increment(X[:, chunk], chunk)
-            if rows is not None:
-                rows[:, chunk] = increment[first:]
+            if root is not None:
+                rows = increment[first:].transpose(1, 0, 2)
+                root[chunk, n_after - 1 - rows.shape[1] :] = rows
             else:
                 assert self.scatter is not None
                 self.scatter[chunk] += _gram(increment)
             self.mean[chunk] = mean
 
         for_positions(join, X.shape[1], 8 * X.shape[2] * (3 * len(X) + X.shape[2]))
-        if rows is not None:
-            self.root = np.concatenate([self.root, rows])
+        self.root = root
         self.n_samples = n_after
         return self
 
@@ -140,8 +150,9 @@ class PatchMoments:
         difference = other.mean - self.mean
         between = np.sqrt(n * m / (n + m)) * difference
         if self.root is not None and other.root is not None and n + m - 1 < self.mean.shape[1]:
-            between = between.astype(self.root.dtype)
-            self.root = np.concatenate([self.root, other.root, between[np.newaxis]])
+            between = between.astype(self.dtype)
+            self.root = np.concatenate([self.root, other.root, between[:, np.newaxis]], axis=1)
+            self._room = None
         else:
             self._to_scatter()
 
@@ -208,7 +219,7 @@ class PatchMoments:
             Population variance.
         """
         if self.root is not None:
-            within = np.einsum("rpd,rpd->d", self.root, self.root, dtype=np.float64)
+            within = np.einsum("prd,prd->d", self.root, self.root, dtype=np.float64)
         else:
             assert self.scatter is not None
             within = np.einsum("pdd->d", self.scatter)
@@ -249,7 +260,8 @@ class PatchMoments:
             Their scatter.
         """
         if self.root is not None:
-            return _gram(self.root[:, chunk].astype(np.float64))
+            rows = self.root[chunk].astype(np.float64)
+            return np.matmul(rows.transpose(0, 2, 1), rows)
         assert self.scatter is not None
         return self.scatter[chunk]
 
@@ -280,6 +292,19 @@ class PatchMoments:
         rows *= weights
         return rows.astype(X.dtype), mean
 
+    def _roomy_root(self, n_rows: int) -> NDArray:
+        """Make room in the root, for rows that are still to be written."""
+        assert self.root is not None
+        n_positions, n_before, n_dimensions = self.root.shape
+        if self._room is None or self._room.shape[1] < n_rows:
+            n_expected = max(n_rows, self._n_expected - 1)
+            self._room = np.empty((n_positions, n_expected, n_dimensions), dtype=self.dtype)
+            self._room[:, :n_before] = self.root
+        root = self._room[:, :n_rows]
+        if root.shape == self._room.shape:
+            root, self._room = self._room, None
+        return root
+
     def _to_scatter(self) -> None:
         if self.root is None:
             return
@@ -289,9 +314,9 @@ class PatchMoments:
         def square(chunk: slice) -> None:
             scatter[chunk] = self.scatter_of(chunk)
 
-        if len(self.root):
+        if self.root.size:
             for_positions(square, *self._scatter_size())
-        self.scatter, self.root = scatter, None
+        self.scatter, self.root, self._room = scatter, None, None
 
     def _scatter_size(self) -> tuple[int, int]:
         """Tell the number of positions, and the bytes of one position's scatter."""

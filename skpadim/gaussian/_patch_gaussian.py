@@ -15,11 +15,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._callbacks import CallbackSupport
+from skpadim._doc_link import DocLinkMixin
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
+from skpadim.gaussian._memory import check_memory, memory_needed
 from skpadim.gaussian._moments import PatchMoments, check_moments
 from skpadim.gaussian._reduction import (
     PROJECTIONS,
+    count_components,
     projection_matrix,
     reduce_dimensions,
     reduce_moments,
@@ -39,7 +42,7 @@ from skpadim.gaussian._validation import (
 _STREAM_PARAMETERS = ("n_components", "reduction", "random_state")
 
 
-class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
+class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     """Gaussian of each grid position of patch embeddings, and distances to it.
 
     At each position the embeddings of good samples have a mean m and a covariance S + R [1]_.
@@ -62,6 +65,9 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         Whether `reg_covar` counts in variances of each dimension over all positions and samples,
         so that it has no scale. With False, R is ``reg_covar`` times the identity; the paper has
         0.01 [1]_.
+    compact : bool, default=False
+        Whether to keep the factor in 16-bit integers, which halves the model, in memory and on
+        disk. Distances change by about 1e-5 of themselves.
     contamination : "auto" or float, default="auto"
         With "auto" the threshold comes from `false_alarm_rate`. A share in (0, 0.5] of the
         training samples that are defective, as in other detectors of scikit-learn: that share
@@ -78,11 +84,13 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
     location_ : ndarray of shape (n_positions, n_components)
         Mean of each position.
     factor_ : ndarray of shape (n_positions, n_entries) or (n_positions, rank, n_components)
-        Factor of each position's S + R. With more samples than dimensions, the inverse of the
-        upper Cholesky factor, cut into four blocks of columns, each without the rows below the
-        diagonal; otherwise ``rank = n_samples_seen_ - 1`` directions.
+        Factor of each position's S + R. It is the inverse of the upper Cholesky factor, cut into
+        four blocks of columns, each without the rows below the diagonal; or, where that is smaller,
+        ``rank = n_samples_seen_ - 1`` directions. Integers with ``compact=True``.
+    factor_units_ : ndarray of shape (n_positions, n_components) or None
+        With ``compact=True``, what the integers of `factor_` count in at each dimension.
     eigenvalues_ : ndarray of shape (n_positions, rank) or None
-        Eigenvalues of R^-1/2 S R^-1/2 along the directions; None in the Cholesky form.
+        Eigenvalues of R^-1/2 S R^-1/2 along the directions; None if `factor_` holds none.
     ridge_ : ndarray of shape (n_components,)
         Diagonal of R.
     components_ : ndarray of shape (n_components,), int, or (n_components, n_dimensions), or None
@@ -97,7 +105,7 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         Shape of the grid of positions; () for plain samples.
     n_features_in_ : int
         Number of dimensions of an embedding.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X is a data frame.
 
     See Also
@@ -137,6 +145,7 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         "reduction": [StrOptions({"random", *PROJECTIONS}), "array-like"],
         "reg_covar": [Interval(Real, 0, None, closed="left")],
         "reg_relative": ["boolean"],
+        "compact": ["boolean"],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
@@ -151,6 +160,7 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         reduction: Any = "random",
         reg_covar: float = 0.1,
         reg_relative: bool = True,
+        compact: bool = False,
         contamination: float | str = "auto",
         false_alarm_rate: float = 0.05,
         random_state: Any = None,
@@ -159,6 +169,7 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         self.reduction = reduction
         self.reg_covar = reg_covar
         self.reg_relative = reg_relative
+        self.compact = compact
         self.contamination = contamination
         self.false_alarm_rate = false_alarm_rate
         self.random_state = random_state
@@ -186,6 +197,8 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         ValueError
             If X is not finite, has another number of axes or only one sample, or if the
             reduction asks for dimensions that X does not have.
+        MemoryError
+            If moments and factors are larger than the memory that is available.
         """
         task = self._begin_fit(X, y)
         model = unfitted_copy(self)
@@ -194,10 +207,12 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         if len(embeddings) < 2:
             raise ValueError("y has one label +1, but a minimum of 2 good samples is required.")
         selected = model._select(embeddings.shape[2])
-        moments = PatchMoments().update(reduce_dimensions(embeddings, selected))
-        moments = model._solve(moments, selected)
+        n_kept = embeddings.shape[2] if selected is None else len(selected)
+        model._check_memory(*embeddings.shape[:2], n_kept, self.contamination == "auto")
+        moments = PatchMoments(len(embeddings)).update(reduce_dimensions(embeddings, selected))
+        moments = model._solve(moments, selected, overwrite=True)
         if self.contamination == "auto":
-            left_out = LeaveOneOut(moments, model.ridge_, model.components_)
+            left_out = LeaveOneOut(moments, model._factor, model.components_)
             distances = left_out.distances(embeddings)
         else:
             distances = model._distances(embeddings)
@@ -246,7 +261,9 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit_moments(self, moments: PatchMoments) -> "PatchGaussian":
+    def fit_moments(
+        self, moments: PatchMoments, overwrite_moments: bool = False
+    ) -> "PatchGaussian":
         """Learn the Gaussians from moments, say those of shards that were merged.
 
         The threshold is left to :meth:`calibrate`.
@@ -254,7 +271,10 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         Parameters
         ----------
         moments : PatchMoments
-            Moments of all dimensions of at least two good samples; left as they are.
+            Moments of all dimensions of at least two good samples.
+        overwrite_moments : bool, default=False
+            Whether the factors of few samples may take the memory of the moments, which then are
+            good for nothing but :meth:`leave_one_out`. Otherwise moments are left as they are.
 
         Returns
         -------
@@ -270,7 +290,7 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         model = unfitted_copy(self)
         model._note_shape(moments)
         selected = model._select(model.n_features_in_)
-        model._solve(reduce_moments(moments, selected), selected)
+        model._solve(reduce_moments(moments, selected), selected, overwrite_moments)
         return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -324,7 +344,7 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         self._check_fitted()
         check_moments(moments, at_least=2)
         reduced = reduce_moments(moments, self.components_)
-        return LeaveOneOut(reduced, self.ridge_, self.components_)
+        return LeaveOneOut(reduced, self._factor, self.components_)
 
     def calibrate(self, X: ArrayLike, y: Any = None) -> "PatchGaussian":
         """Set the threshold from good samples that the model has not seen.
@@ -439,7 +459,7 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
 
     @property
     def _factor(self) -> Factor:
-        return Factor(self.factor_, self.eigenvalues_, self.ridge_)
+        return Factor(self.factor_, self.eigenvalues_, self.ridge_, self.factor_units_)
 
     def _become(self, model: "PatchGaussian") -> "PatchGaussian":
         # At once, and only now that nothing can fail: errors and Ctrl-C leave the old model.
@@ -467,10 +487,30 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         )
         return select_dimensions(n_dimensions, self.n_components, self.reduction, self.random_state)
 
+    def _check_memory(
+        self, n_samples: int, n_positions: int, n_dimensions: int, leaves_one_out: bool
+    ) -> None:
+        """Refuse to learn from selected dimensions what does not fit in memory."""
+        left = (
+            count_components(self.n_components, n_dimensions) if self._projects() else n_dimensions
+        )
+        needed = memory_needed(
+            n_samples,
+            n_positions,
+            n_dimensions,
+            left,
+            compact=self.compact,
+            leaves_one_out=leaves_one_out,
+        )
+        what = f"{n_positions} positions of {n_dimensions} dimensions"
+        check_memory(needed, what, self.compact)
+
     def _get_stream_parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _STREAM_PARAMETERS}
 
-    def _solve(self, moments: PatchMoments, intake: NDArray | None) -> PatchMoments:
+    def _solve(
+        self, moments: PatchMoments, intake: NDArray | None, overwrite: bool = False
+    ) -> PatchMoments:
         """Fit to moments of what the intake left; returns those of the reduced dimensions."""
         for name in ("offset_", "calibration_scores_", "_moments", "_intake"):
             self.__dict__.pop(name, None)
@@ -484,7 +524,8 @@ class PatchGaussian(CallbackSupport, OutlierMixin, BaseEstimator):
         self.n_samples_seen_ = moments.n_samples
         if moments.n_samples > 1:
             ridge = ridge_of(moments, self.reg_covar, self.reg_relative)
-            self.factor_, self.eigenvalues_, self.ridge_ = factorize(moments, ridge)
+            factor = factorize(moments, ridge, compact=self.compact, overwrite=overwrite)
+            self.factor_, self.eigenvalues_, self.ridge_, self.factor_units_ = factor
         return moments
 
     def _projects(self) -> bool:

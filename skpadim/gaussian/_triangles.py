@@ -39,25 +39,20 @@ def blocks_of(packed: NDArray, n_rows: int) -> Iterator[tuple[slice, NDArray]]:
         first = last
 
 
-def empty_triangles(n_positions: int, n_rows: int, dtype: np.dtype) -> NDArray:
-    """Make room for triangles.
+def count_entries(n_rows: int) -> int:
+    """Count the entries of a packed triangle.
 
     Parameters
     ----------
-    n_positions : int
-        Number of triangles.
     n_rows : int
-        Number of rows, and of columns, of each.
-    dtype : dtype
-        Dtype wanted.
+        Number of rows, and of columns, of the triangle.
 
     Returns
     -------
-    ndarray of shape (n_positions, n_entries)
-        Packed triangles that hold anything.
+    int
+        About 5/8 of the square of that.
     """
-    n_entries = sum(columns.stop * (columns.stop - columns.start) for columns in _columns(n_rows))
-    return np.empty((n_positions, n_entries), dtype=dtype)
+    return sum(columns.stop * (columns.stop - columns.start) for columns in _columns(n_rows))
 
 
 def unpack(packed: NDArray, n_rows: int) -> NDArray:

@@ -128,7 +128,7 @@ def _generate(
     height, width = (kept.stop - kept.start for kept in crop)
 
     def prepare(position: int, out: np.ndarray) -> None:
-        pixels = resize(images[position], image_size)[crop]
+        pixels = resize(images.decoded(position), image_size)[crop]
         out[...] = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
     pool = ThreadPoolExecutor(min(_MAX_THREADS, n_threads()), "skpadim-images")
@@ -154,12 +154,12 @@ def _finished(batch: np.ndarray, jobs: "list[Future[None]]") -> np.ndarray:
     return batch
 
 
-def resize(pixels: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+def resize(picture: np.ndarray | Image.Image, image_size: tuple[int, int]) -> np.ndarray:
     """Resize pixels, antialiased.
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width) or (height, width, 3), uint8
+    picture : ndarray of shape (height, width) or (height, width, 3), uint8, or PIL.Image.Image
         Grey levels or RGB.
     image_size : (int, int)
         Height and width to resize to.
@@ -169,8 +169,11 @@ def resize(pixels: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     ndarray of shape image_size or (*image_size, 3), uint8
         The pixels themselves if they have the size already.
     """
-    if pixels.shape[:2] == image_size:
-        return pixels
     height, width = image_size
-    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(resized)
+    if isinstance(picture, np.ndarray):
+        if picture.shape[:2] == image_size:
+            return picture
+        picture = Image.fromarray(picture)
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(picture)

@@ -84,10 +84,12 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     ...     np.array_equal(read_image(path), part)
     True
     """
-    return read_file(path, name=repr(os.fspath(path)))
+    return stored_pixels(read_file(path, name=repr(os.fspath(path))))
 
 
-def read_file(path: str | os.PathLike[str], name: str, draft_size: int | None = None) -> np.ndarray:
+def read_file(
+    path: str | os.PathLike[str], name: str, draft_size: int | None = None
+) -> Image.Image:
     """Read an image file, as `read_image` does.
 
     Parameters
@@ -102,8 +104,8 @@ def read_file(path: str | os.PathLike[str], name: str, draft_size: int | None = 
 
     Returns
     -------
-    ndarray of shape (height, width) or (height, width, channels)
-        The pixels as they are stored.
+    PIL.Image.Image
+        The loaded image, the right way up.
 
     Raises
     ------
@@ -115,13 +117,13 @@ def read_file(path: str | os.PathLike[str], name: str, draft_size: int | None = 
         with Image.open(path) as image:
             if draft_size is not None:
                 image.draft(image.mode, (draft_size, draft_size))
-            return stored_pixels(image)
+            return upright(image)
     except Exception as error:
         raise unreadable(name, error) from error
 
 
-def stored_pixels(image: Image.Image) -> np.ndarray:
-    """Take the pixels of a Pillow image the right way up, grey or RGB, in their own dtype.
+def upright(image: Image.Image) -> Image.Image:
+    """Load an image, and bring it the right way up and to a mode that holds grey levels or RGB.
 
     Parameters
     ----------
@@ -130,12 +132,12 @@ def stored_pixels(image: Image.Image) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (height, width) or (height, width, channels)
-        The pixels.
+    PIL.Image.Image
+        The image itself if nothing is to be done. Its `format` is that of the file.
     """
     # PNG may carry its orientation behind the pixels, and TIFF is turned while it is loaded.
     image.load()
-    orientation = _orientation(image)
+    orientation, file_format = _orientation(image), image.format
     if image.mode in _MODES_TO_CONVERT:
         if "transparency" in image.info:
             # Pillow warns on the straight way from a palette with alpha to RGB.
@@ -143,6 +145,23 @@ def stored_pixels(image: Image.Image) -> np.ndarray:
         image = image.convert("RGB")
     if orientation in _TRANSPOSE:
         image = image.transpose(_TRANSPOSE[orientation])
+    image.format = file_format
+    return image
+
+
+def stored_pixels(image: Image.Image) -> np.ndarray:
+    """Take the pixels of an upright image, grey or RGB, in their own dtype.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        What `upright` has returned.
+
+    Returns
+    -------
+    ndarray of shape (height, width) or (height, width, channels)
+        The pixels.
+    """
     pixels = np.array(image)
     if image.mode == "I" and image.format == "PPM":
         # Pillow scales 16 bit grey maps to 0 ... 65535 but has them in 32 bits.
@@ -190,7 +209,7 @@ def check_file(path: str, name: str) -> tuple[int, int]:
     if not has_scale:
         raise TypeError(_no_scale(name, "int32"))
     if size is None or not complete or not has_range:
-        height, width = checked_pixels(read_file(path, name), name).shape[:2]
+        height, width = checked_pixels(stored_pixels(read_file(path, name)), name).shape[:2]
         return height, width
     return size
 

@@ -17,6 +17,7 @@ from skpadim.images._pixels import (
     stored_pixels,
     to_uint8,
     unreadable,
+    upright,
 )
 
 _CHANNELS = (1, 2, 3, 4)
@@ -156,6 +157,18 @@ class ImageSequence:
             sizes[index] = self._sizes[index]
         return {**vars(self), "_items": items, "_sizes": sizes}
 
+    @property
+    def paths(self) -> list[str | None]:
+        """Where images come from.
+
+        Returns
+        -------
+        list of (str or None)
+            The path of each image, None for images in memory.
+        """
+        items = (self._items[index] for index in self._indices.tolist())
+        return [item if isinstance(item, str) else None for item in items]
+
     def fingerprint(self) -> tuple:
         """Return a key that changes whenever the images may have changed.
 
@@ -188,16 +201,43 @@ class ImageSequence:
         item = self._items[index]
         return f"X[{index}], {item!r}," if isinstance(item, str) else f"X[{index}]"
 
+    def decoded(self, position: int) -> "np.ndarray | Image.Image":
+        """Return what is resized: pixels of eight bits, in a Pillow image where there is one.
+
+        Parameters
+        ----------
+        position : int
+            Which image.
+
+        Returns
+        -------
+        ndarray of shape (height, width) or (height, width, 3), uint8, or PIL.Image.Image
+            The array that the sequence holds there, or an image of the same pixels: large ones
+            need not be copied.
+        """
+        index = int(self._indices[position])
+        opened = self._open(index)
+        if isinstance(opened, Image.Image) and opened.mode in ("L", "RGB"):
+            return opened
+        return to_uint8(self._pixels_of(opened), self._name(index))
+
     def _stored_pixels(self, index: int) -> np.ndarray:
+        return self._pixels_of(self._open(index))
+
+    def _open(self, index: int) -> "np.ndarray | Image.Image":
         item = self._items[index]
         if isinstance(item, np.ndarray):
             return item
         if isinstance(item, str):
             return read_file(item, self._name(index), self._draft_size)
         try:
-            return stored_pixels(item)
+            return upright(item)
         except Exception as error:
             raise unreadable(self._name(index), error) from error
+
+    @staticmethod
+    def _pixels_of(opened: "np.ndarray | Image.Image") -> np.ndarray:
+        return opened if isinstance(opened, np.ndarray) else stored_pixels(opened)
 
     def _check(self, index: int) -> tuple[int, int]:
         """Return (height, width) of an image that is fit for use."""

@@ -54,6 +54,25 @@ def test_any_cut_into_batches_gives_the_two_pass_moments(data, n, dimensions, dt
     assert_same_moments(moments, X)
 
 
+@given(st.data(), st.integers(2, 20), st.integers(1, 12), st.integers(0, 30))
+def test_it_makes_no_difference_how_many_samples_were_expected(data, n, dimensions, n_expected):
+    X = make_embeddings(n, dimensions=dimensions)
+    moments = PatchMoments(n_expected)
+    for start, stop in pairwise(data.draw(cuts(n))):
+        moments.update(X[start:stop])
+    assert_same_moments(moments, X)
+    assert_same_moments(PatchMoments(n_expected).update(X[:1]).merge(moments), np.r_[X[:1], X])
+    assert_same_moments(pickle.loads(pickle.dumps(moments)).update(X), np.r_[X, X])
+
+
+def test_room_for_the_expected_is_taken_once():
+    moments = PatchMoments(n_expected=9).update(make_embeddings(4, dimensions=20))
+    before = moments.root
+    moments.update(make_embeddings(5, dimensions=20))
+    assert np.shares_memory(moments.root, before)
+    assert moments.root.flags.c_contiguous
+
+
 @given(st.data(), st.integers(2, 40), st.integers(1, 12))
 def test_any_merge_of_shards_gives_the_two_pass_moments(data, n, dimensions):
     X = make_embeddings(n, dimensions=dimensions, offset=-2.0)
@@ -118,7 +137,7 @@ def test_merging_nothing_changes_nothing():
 def test_the_scatter_is_kept_as_rows_while_that_is_smaller():
     X = make_embeddings(5, dimensions=5)
     moments = PatchMoments().update(X[:3]).update(X[3:])
-    assert moments.root.shape == (4, 3, 5)
+    assert moments.root.shape == (3, 4, 5)
     assert moments.scatter is None
     moments.update(X)
     assert moments.root is None

@@ -56,6 +56,7 @@ def brute_force_distances(X_train, X, ridge):
         PatchGaussian(contamination=0.1),
         PatchGaussian(reg_covar=0.01, reg_relative=False),
         PatchGaussian(n_components=0.5, random_state=0),
+        PatchGaussian(compact=True),
         PatchGaussian(n_components=0.5, reduction="pca"),
         PatchGaussian(n_components=0.5, reduction="orthogonal", random_state=0),
     ]
@@ -100,12 +101,12 @@ def test_low_rank_and_full_forms_agree_for_any_shape(n, positions, dimensions, d
     X = make_embeddings(n, grid=(positions,), dimensions=dimensions, dtype=dtype)
     new = make_embeddings(3, grid=(positions,), dimensions=dimensions, seed=1, dtype=dtype)
     detector = PatchGaussian().fit(X)
-    if n - 1 < dimensions:
+    # Whichever form is smaller.
+    assert detector.factor_.size <= positions * (n - 1) * dimensions
+    assert detector.factor_.size <= positions * (5 / 8 * dimensions**2 + dimensions / 2)
+    if detector.eigenvalues_ is not None:
         assert detector.factor_.shape == (positions, n - 1, dimensions)
         assert detector.eigenvalues_.shape == (positions, n - 1)
-    else:
-        assert len(detector.factor_) == positions
-        assert detector.eigenvalues_ is None
     expected = (
         brute_force_distances(X, new, detector.ridge_)
         if dimensions > 1
@@ -117,6 +118,58 @@ def test_low_rank_and_full_forms_agree_for_any_shape(n, positions, dimensions, d
     rtol = 1e-8 if dtype == np.float64 else 1e-3
     np.testing.assert_allclose(detector.patch_distances(new), expected, rtol=rtol)
     assert detector.patch_distances(new).dtype == dtype
+
+
+@few_samples
+@given(
+    n=st.integers(2, 40),
+    dimensions=st.integers(1, 14),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_compact_models_have_almost_the_same_distances(n, dimensions, dtype):
+    X = make_embeddings(n, dimensions=dimensions, dtype=dtype)
+    new = make_embeddings(3, dimensions=dimensions, seed=1, dtype=dtype)
+    full, compact = PatchGaussian().fit(X), PatchGaussian(compact=True).fit(X)
+    assert compact.factor_.dtype == np.int16
+    assert compact.factor_.shape == full.factor_.shape
+    distances = compact.patch_distances(new)
+    assert distances.dtype == dtype
+    np.testing.assert_allclose(distances, full.patch_distances(new), rtol=1e-3)
+    np.testing.assert_allclose(compact.calibration_scores_, full.calibration_scores_, rtol=1e-3)
+    assert compact.score(new) == pytest.approx(full.score(new), rel=1e-3, abs=1e-3)
+
+
+@few_samples
+@pytest.mark.parametrize("n", [120, 60], ids=["Cholesky", "low rank"])
+def test_compact_models_are_about_half_as_large(n):
+    X = make_embeddings(n, dimensions=100, dtype=np.float32)
+    full, compact = (
+        len(pickle.dumps(PatchGaussian(compact=compact).fit(X))) for compact in (False, True)
+    )
+    assert 0.5 * full < compact < 0.56 * full
+
+
+@few_samples
+@pytest.mark.parametrize("n", [60, 4], ids=["Cholesky", "low rank"])
+def test_the_scale_of_a_dimension_makes_no_difference_to_a_compact_model(n):
+    X = make_embeddings(n)
+    new = make_embeddings(10, seed=1)
+    scales = np.array([1e-8, 1e-3, 1, 1e4, 1e9])
+    expected = PatchGaussian().fit(X).score_samples(new)
+    scaled = PatchGaussian(compact=True).fit(X * scales).score_samples(new * scales)
+    np.testing.assert_allclose(scaled, expected, rtol=1e-3)
+
+
+@few_samples
+@pytest.mark.parametrize("n", [40, 4], ids=["Cholesky", "low rank"])
+def test_learning_goes_on_after_a_compact_fit(n):
+    X = make_embeddings(n + 30)
+    new = make_embeddings(5, seed=1)
+    resumed = PatchGaussian(compact=True).fit(X[:n]).partial_fit(X[n:])
+    expected = PatchGaussian().fit(X).patch_distances(new)
+    np.testing.assert_allclose(resumed.patch_distances(new), expected, rtol=1e-3)
+    loosened = resumed.set_params(compact=False).partial_fit(X)
+    assert loosened.factor_.dtype == np.float64
 
 
 def test_plain_samples_without_a_ridge_have_scikit_learns_distances():
@@ -389,7 +442,7 @@ def test_an_interrupted_call_leaves_the_model_as_it_was(monkeypatch, method, whe
     detector = PatchGaussian().partial_fit(X).calibrate(X)
     before = detector.decision_function(X)
 
-    def interrupted(*args):
+    def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -486,6 +539,26 @@ def test_leave_one_out_is_exact_enough_in_float32(n):
         others = np.delete(X, i, axis=0)
         expected = brute_force_distances(others, X[[i]], detector.ridge_)[0]
         np.testing.assert_allclose(distances[i], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [2, 5, 8, 30])
+@pytest.mark.parametrize("parameters", [{}, {"n_components": 5, "reduction": "pca"}])
+def test_moments_may_be_overwritten(n, parameters):
+    X = make_embeddings(n, grid=(3,), dimensions=9)
+    kept, used = PatchMoments().update(X), PatchMoments().update(X)
+    whole = PatchGaussian(**parameters).fit_moments(kept)
+    expected = whole.leave_one_out(kept).distances(X)
+    detector = PatchGaussian(**parameters).fit_moments(used, overwrite_moments=True)
+    np.testing.assert_array_equal(detector.factor_, whole.factor_)
+    np.testing.assert_array_equal(detector.leave_one_out(used).distances(X), expected)
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_leave_one_out_takes_no_memory_for_another_matrix_while_samples_are_few(n):
+    moments = PatchMoments().update(make_embeddings(n, grid=(3,), dimensions=9))
+    detector = PatchGaussian().fit_moments(moments)
+    left_out = detector.leave_one_out(moments)
+    assert left_out._factor.matrix is detector.factor_
 
 
 @pytest.mark.parametrize("rate", [1e-11, 1 - 1e-11])

@@ -545,3 +545,12 @@ def test_the_fingerprint_of_a_file_that_disappeared_is_an_error(paths):
     Path(paths[2]).unlink()
     with pytest.raises(ValueError, match=r"X\[2\], .*2\.png', does not exist"):
         images.fingerprint()
+
+
+def test_paths_are_those_of_the_files_and_none_in_memory(tmp_path):
+    pixels = np.zeros((4, 4), np.uint8)
+    path = tmp_path / "part.png"
+    Image.fromarray(pixels).save(path)
+    images = ImageSequence([path, pixels, str(path)])
+    assert images.paths == [str(path), None, str(path)]
+    assert images[1:].paths == [None, str(path)]

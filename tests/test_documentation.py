@@ -1,0 +1,61 @@
+"""The documentation holds what the package holds, and links lead there."""
+
+import pkgutil
+import re
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import skpadim
+from skpadim import PaDiM, PatchEmbedder, PatchGaussian
+from skpadim._doc_link import SITE
+
+ROOT = Path(__file__).parents[1]
+ENTRIES = re.findall(r"^   (skpadim\.\S+)$", (ROOT / "docs/reference/index.md").read_text(), re.M)
+
+
+def public_names():
+    modules = [skpadim] + [
+        import_module(module.name)
+        for module in pkgutil.walk_packages(skpadim.__path__, "skpadim.")
+        if not any(part.startswith("_") for part in module.name.split("."))
+    ]
+    return [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
+
+
+def resolve(name):
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module), attribute)
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_every_public_name_has_one_entry_in_the_reference(name):
+    entries = [entry for entry in ENTRIES if resolve(entry) is resolve(name)]
+    assert len(entries) == 1
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_entry_of_the_reference_is_a_public_name(entry):
+    assert entry in public_names()
+
+
+@pytest.mark.parametrize("estimator", [PaDiM(), PatchEmbedder(), PatchGaussian()], ids=repr)
+def test_the_html_of_an_estimator_links_to_its_page_of_the_reference(estimator):
+    html = estimator._repr_html_()
+    (page,) = set(re.findall(rf'href="{SITE}reference/generated/([^"#]*)\.html["#]', html))
+    assert page in ENTRIES
+    assert resolve(page) is type(estimator)
+
+
+def test_the_html_of_an_estimator_links_each_parameter_to_its_description():
+    pytest.importorskip("sklearn.utils._repr_html.common", reason="links no parameters yet")
+    detector = PaDiM()
+    links = detector._repr_html_().count(f'href="{detector._get_doc_link()}#:~:text=')
+    assert links == len(detector.get_params())
+
+
+def test_links_lead_to_the_site_that_the_package_names():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["urls"]["Documentation"] == SITE
