@@ -29,7 +29,7 @@ def test_scaling_names_a_number_that_is_too_small():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--only", "fit,speed"), "'speed' is none of import, fit, predict"),
+        (("--only", "fit,speed"), "'speed' is none of import, fit, processes, predict"),
         (("--repeats", "0"), "'0' is not a whole number from 1 on"),
         (("--contenders", "anomalib"), "anomalib needs skpadim-openvino or skpadim-torch"),
         ((), "there is no folder"),

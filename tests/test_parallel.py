@@ -351,6 +351,8 @@ def test_what_is_lost_again_and_again_is_an_error(good):
             Lost.n_submitted += 1
             raise CancelledError("lost with its worker")
 
+        apply_async = submit  # its name before joblib 1.5
+
     joblib.register_parallel_backend("lost", Lost)
     with joblib.parallel_config("lost", n_jobs=2), pytest.raises(CancelledError, match="lost with"):
         small_detector().fit(good)
