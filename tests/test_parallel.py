@@ -1,5 +1,6 @@
 """n_jobs: the same results by several workers, of joblib and of dask, whatever becomes of them."""
 
+import errno
 import os
 import pickle
 import signal
@@ -448,6 +449,21 @@ def test_where_memory_cannot_be_written_a_fit_warns_and_goes_on(tmp_path):
     assert "cannot be written ([Errno 27] File too large): embeddings are not kept" in nothing
     assert "Unable to cache to disk" in little
     assert "[Errno 27] File too large" in little
+
+
+def test_any_memory_on_a_full_disk_is_given_up_with_one_warning_a_pass(good, alone):
+    class OnFullDisk:
+        def cache(self, function, ignore):
+            def write(*arguments):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            return write
+
+    with pytest.warns(UserWarning, match="cannot be written .*No space left") as warned:
+        detector = small_detector(memory=OnFullDisk()).fit(good)
+    assert len(warned) == 1  # all embeddings stay in this process for the second pass
+    assert warned[0].filename == __file__
+    np.testing.assert_array_equal(detector.calibration_scores_, alone.calibration_scores_)
 
 
 # dask: worker processes that are sent what they need.
