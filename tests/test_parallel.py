@@ -363,14 +363,16 @@ def test_what_is_lost_again_and_again_is_an_error(good):
 INTERRUPTED = """
 import sys
 import numpy as np
+from sklearn.base import clone
 from skpadim import PaDiM, PatchEmbedder
 from skpadim.datasets import make_inspection_images
 
 if __name__ == "__main__":
     good = make_inspection_images(40, 0, image_size=64, random_state=0).images
     detector = PaDiM(embedder=PatchEmbedder(image_size=64, batch_size=40), n_jobs=2)
-    if "fitted" in sys.argv:
-        before = detector.fit(good).decision_function(good)
+    before = detector.fit(good).decision_function(good)  # torch is imported, which bears no Ctrl-C
+    if "unfitted" in sys.argv:
+        detector = clone(detector)
     print("begins", flush=True)
     try:
         detector.fit(np.concatenate([good] * 200))
