@@ -1,5 +1,6 @@
 """n_jobs: the same results by several workers, of joblib and of dask, whatever becomes of them."""
 
+import errno
 import os
 import pickle
 import signal
@@ -363,6 +364,7 @@ INTERRUPTED = """
 import signal
 import sys
 import numpy as np
+from sklearn.base import clone
 from skpadim import PaDiM, PatchEmbedder
 from skpadim.datasets import make_inspection_images
 
@@ -371,8 +373,9 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     good = make_inspection_images(40, 0, image_size=64, random_state=0).images
     detector = PaDiM(embedder=PatchEmbedder(image_size=64, batch_size=40), n_jobs=2)
-    if "fitted" in sys.argv:
-        before = detector.fit(good).decision_function(good)
+    before = detector.fit(good).decision_function(good)  # torch is imported, which bears no Ctrl-C
+    if "unfitted" in sys.argv:
+        detector = clone(detector)
     print("begins", flush=True)
     try:
         detector.fit(np.concatenate([good] * 200))
@@ -451,6 +454,21 @@ def test_where_memory_cannot_be_written_a_fit_warns_and_goes_on(tmp_path):
     assert "cannot be written ([Errno 27] File too large): embeddings are not kept" in nothing
     assert "Unable to cache to disk" in little
     assert "[Errno 27] File too large" in little
+
+
+def test_any_memory_on_a_full_disk_is_given_up_with_one_warning_a_pass(good, alone):
+    class OnFullDisk:
+        def cache(self, function, ignore):
+            def write(*arguments):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            return write
+
+    with pytest.warns(UserWarning, match="cannot be written .*No space left") as warned:
+        detector = small_detector(memory=OnFullDisk()).fit(good)
+    assert len(warned) == 1  # all embeddings stay in this process for the second pass
+    assert warned[0].filename == __file__
+    np.testing.assert_array_equal(detector.calibration_scores_, alone.calibration_scores_)
 
 
 # dask: worker processes that are sent what they need.
