@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from skpadim._blas import ONE_BLAS_THREAD
+
 __all__ = ["heatmap_scores", "resize_heatmaps", "to_heatmaps"]
 
 
@@ -99,8 +101,10 @@ def heatmap_scores(heatmaps: NDArray) -> NDArray[np.float64]:
 
 def _apply(maps: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
     # Row by row of the result, in float32: a product of the whole batch by one matrix would let
-    # the rounding of a heatmap depend on how many images share its batch.
-    return np.matmul(np.matmul(rows, maps.astype(np.float32, copy=False)), columns.T)
+    # the rounding of a heatmap depend on how many images share its batch. BLAS's threads would wait
+    # for those of the network, which has just been run, much longer than the products take.
+    with ONE_BLAS_THREAD:
+        return np.matmul(np.matmul(rows, maps.astype(np.float32, copy=False)), columns.T)
 
 
 @lru_cache(maxsize=64)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from math import ceil
-from threading import Lock
-from typing import Any
 
 import joblib
-from threadpoolctl import ThreadpoolController
+
+from skpadim._blas import ONE_BLAS_THREAD
 
 # What a core works at is small enough for the cache that cores share, and large enough for the time
 # that a hand-over takes.
@@ -49,7 +48,7 @@ def for_positions(work: Callable[[slice], None], n_positions: int, bytes_per_pos
         for chunk in iter(waiting.popleft, None):
             work(chunk)
 
-    with _ONE_BLAS_THREAD:
+    with ONE_BLAS_THREAD:
         # This thread works as well, or else it would wait for another core to wake up.
         others = [pool.submit(take_turns) for _ in range(n_workers - 1)]
         try:
@@ -68,34 +67,3 @@ def _cores(process_id: int) -> tuple[int, ThreadPoolExecutor]:
     # forked has none of its parent's threads, hence its id among the arguments.
     n_cores = joblib.cpu_count()
     return n_cores, ThreadPoolExecutor(n_cores, "skpadim-gaussian")
-
-
-class _OneBlasThread:
-    """Context in which BLAS stays on one thread, for all threads that are in it at a time.
-
-    The first to enter sets the limit and the last to leave restores what was before: if each did
-    so for itself, one might save another's limit and restore that.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._users = 0
-        self._controller: ThreadpoolController | None = None
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                # Finding the libraries takes milliseconds, limiting them none.
-                self._controller = self._controller or ThreadpoolController()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
-            self._users += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                self._limit.restore_original_limits()
-
-
-_ONE_BLAS_THREAD = _OneBlasThread()
