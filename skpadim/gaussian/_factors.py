@@ -54,25 +54,28 @@ class Factor(NamedTuple):
         """
         return self.matrix.dtype if self.units is None else self.units.dtype
 
-    def squared_distances(self, deviations: NDArray) -> NDArray:
+    def squared_distances(self, X: NDArray, mean: NDArray) -> NDArray:
         """Squared Mahalanobis distances.
 
         Parameters
         ----------
-        deviations : ndarray of shape (n_samples, n_positions, n_dimensions)
-            ``x - m``.
+        X : ndarray of shape (n_samples, n_positions, n_dimensions)
+            Embeddings x.
+        mean : ndarray of shape (n_positions, n_dimensions)
+            Their means m.
 
         Returns
         -------
         ndarray of shape (n_samples, n_positions)
             In the dtype of the factor.
         """
-        n_samples, n_positions, n_dimensions = deviations.shape
+        n_samples, n_positions, n_dimensions = X.shape
         out = np.zeros((n_positions, n_samples), dtype=self.dtype)
         scale = np.sqrt(self.ridge).astype(self.dtype)
 
         def measure(chunk: slice) -> None:
-            x = deviations[:, chunk].transpose(1, 0, 2)
+            # Here rather than for all positions at once: deviations then stay in the cache.
+            x = X[:, chunk].transpose(1, 0, 2) - mean[chunk, np.newaxis]
             matrix = self.matrix[chunk].astype(self.dtype, copy=False)
             if self.eigenvalues is None:
                 x = self._in_units(x, chunk)
@@ -86,7 +89,7 @@ class Factor(NamedTuple):
                 shrunk = c / np.sqrt(1 + self.eigenvalues[chunk, np.newaxis])
                 out[chunk] = np.vecdot(shrunk, shrunk) + np.vecdot(rest, rest)
 
-        n_bytes = self.matrix[0].nbytes + 2 * deviations[:, 0].nbytes
+        n_bytes = self.matrix[0].nbytes + 3 * X[:, 0].nbytes
         if self.units is not None:
             n_bytes += 2 * self.matrix[0].size * self.dtype.itemsize
         for_positions(measure, n_positions, n_bytes)
@@ -305,7 +308,7 @@ def _entries_dtype(moments: PatchMoments, compact: bool) -> np.dtype:
     return np.dtype(np.int16) if compact else moments.dtype
 
 
-def _count_in_units(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+def _count_in_units(vectors: NDArray) -> NDArray:
     """Turn (n_chunk, n, n_dimensions) vectors into integers, in place, and tell their units."""
     # Of each dimension at each position, so that the scale of a dimension makes no difference.
     largest = np.abs(vectors).max(axis=1)

@@ -53,7 +53,7 @@ class LeaveOneOut:
             Mahalanobis distance to the Gaussian of all the other samples.
         """
         X = reduce_dimensions(X, self._components)
-        q = self._factor.squared_distances(X - self._mean)
+        q = self._factor.squared_distances(X, self._mean)
         # 1 - b q is positive; rounding must not make it otherwise.
         remaining = np.maximum(1 - self._leverage * q, np.finfo(q.dtype).eps)
         return self._inflation_of_deviation * np.sqrt(q / remaining)

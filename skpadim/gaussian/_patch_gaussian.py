@@ -454,8 +454,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         return float(-0.5 * (squared.mean() + log_volume.mean()))
 
     def _distances(self, X: NDArray) -> NDArray:
-        deviations = reduce_dimensions(X, self.components_) - self.location_
-        return np.sqrt(self._factor.squared_distances(deviations))
+        X = reduce_dimensions(X, self.components_)
+        return np.sqrt(self._factor.squared_distances(X, self.location_))
 
     @property
     def _factor(self) -> Factor:
