@@ -59,7 +59,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("skpadim",),
     "reference_url": {"skpadim": None},
-    "capture_repr": (),
+    "capture_repr": ("_repr_html_",),
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,
