@@ -1,5 +1,6 @@
 """Worker of compare_anomalib.py for skpadim, started by it."""
 
+import importlib
 import pickle
 
 from _worker import Contender, serve
@@ -9,13 +10,13 @@ class Skpadim(Contender):
     input_size = 224
 
     def import_package(self):
-        from skpadim import PaDiM, PatchEmbedder  # noqa: F401
+        importlib.import_module("skpadim")
 
     def import_rest(self):
-        import torch  # noqa: F401
-
+        # The module of the engines imports torch.
+        engines = importlib.import_module("skpadim.embedding._engines")
         if self.settings["embedder"]["engine"] == "openvino":
-            import openvino  # noqa: F401
+            engines._import_openvino()
 
     def fit(self):
         from skpadim import PaDiM, PatchEmbedder

@@ -25,6 +25,15 @@ class Contender(ABC):
 
     input_size: int  # height and width of what the network sees
 
+    # Methods that not all have.
+    # Predict as by default, where the default draws pictures:
+    predict_with_pictures = None
+    # Return a function like `infer` by a faster engine, where fit does not make one:
+    export = None
+    # Return the heatmaps (n, height, width) of the test files in their order, unscaled, where there
+    # is accuracy to compare:
+    heatmaps = None
+
     def __init__(self, request):
         self.request = request
         self.settings = request["settings"]
@@ -58,20 +67,8 @@ class Contender(ABC):
         """Save the detector; return the files' bytes, and those of the network outside them."""
 
     @abstractmethod
-    def heatmaps(self):
-        """Return the heatmaps (n, height, width) of the test files in their order, unscaled."""
-
-    @abstractmethod
     def describe(self):
         """Return the settings in words, and the versions of the packages that matter."""
-
-    def predict_with_pictures(self):
-        """Predict as by default, where the default draws pictures."""
-        raise NotImplementedError
-
-    def export(self):
-        """Return a function like `infer` by a faster engine, where fit does not make one."""
-        raise NotImplementedError
 
 
 def serve(make_contender):
@@ -92,7 +89,7 @@ def measure(contender, request):
     rows["memory"] = peak_memory()
     if "predict" in groups:
         rows["predict"] = seconds(contender.predict)
-        if overrides(contender, "predict_with_pictures"):
+        if contender.predict_with_pictures:
             rows["pictures"] = seconds(contender.predict_with_pictures)
     batches = {name: n for name, n in BATCHES.items() if name.rstrip("0123456789") in groups}
     if batches:
@@ -100,7 +97,7 @@ def measure(contender, request):
         for name, n_images in batches.items():
             rows[name] = milliseconds_per_image(contender.infer, small[:n_images])
             rows[f"{name}-full"] = milliseconds_per_image(contender.infer, full[:n_images])
-        if overrides(contender, "export"):
+        if contender.export:
             infer = contender.export()
             for name, n_images in batches.items():
                 rows[f"{name}-export"] = milliseconds_per_image(infer, small[:n_images])
@@ -113,10 +110,6 @@ def measure(contender, request):
         np.save(request["heatmaps"], contender.heatmaps())
     settings, versions = contender.describe()
     return {"rows": rows, "settings": settings, "versions": versions}
-
-
-def overrides(contender, name):
-    return getattr(type(contender), name) is not getattr(Contender, name)
 
 
 def seconds(call, *arguments):

@@ -1,7 +1,7 @@
 """The estimator: composes images, embedding, Gaussians and heatmaps."""
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from copy import copy
 from functools import partial
@@ -21,7 +21,7 @@ from skpadim._doc_link import DocLinkMixin
 from skpadim._passes import Work, passes_over
 from skpadim._streams import EmbeddingStream, ImageStream, Stream
 from skpadim.embedding import PatchEmbedder
-from skpadim.gaussian import PatchGaussian
+from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._reduction import PROJECTIONS, select_dimensions
 from skpadim.gaussian._threshold import check_calibrated, choose_offset
 from skpadim.gaussian._validation import (
@@ -247,7 +247,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         gaussian._check_memory(*size, leaves_one_out=self.contamination == "auto")
         passes = passes_over(stream, self.n_jobs, _SPOOL_BYTES)
         with closing(passes.learn()) as steps:
-            moments = deque(task.follow("learn", steps, passes.n_steps), maxlen=1).pop()
+            moments = _last(task.follow("learn", steps, passes.n_steps))
         gaussian.fit_moments(moments, overwrite_moments=True)
         if self.contamination == "auto":
             distances = gaussian.leave_one_out(moments).distances
@@ -300,7 +300,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             model = unfitted_copy(self)
             stream, gaussian = model._start(X, y), model._make_gaussian()
         with closing(passes_over(stream, self.n_jobs).learn()) as steps:
-            moments = deque(steps, maxlen=1).pop()
+            moments = _last(steps)
         model._adopt(stream, gaussian.partial_fit_moments(moments))
         return self._become(model)
 
@@ -598,6 +598,11 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         tags.input_tags.string = not passthrough
         tags.no_validation = not passthrough
         return tags
+
+
+def _last(steps: Iterable[PatchMoments]) -> PatchMoments:
+    """Go through a pass to its end, where the moments are of all samples."""
+    return deque(steps, maxlen=1).pop()
 
 
 def _heatmaps(

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError
 from contextlib import closing, suppress
 from itertools import chain, islice
 from math import ceil
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -28,6 +28,48 @@ _MAX_LOSSES = 3
 Work: TypeAlias = Callable[[NDArray], NDArray]
 
 
+class Passes(Protocol):
+    """Passes over a stream: one to learn from it, then others.
+
+    Generators that are left early have to be closed, which ends what workers are at.
+    """
+
+    @property
+    def n_steps(self) -> int:
+        """Tell how far the next pass is.
+
+        Returns
+        -------
+        int
+            As many as `learn` or `map` yields.
+        """
+
+    def learn(self) -> Generator[PatchMoments, None, None]:
+        """Learn from all samples; passes after this one are over those that were learnt.
+
+        Yields
+        ------
+        PatchMoments
+            Those of all samples so far, always the same object.
+        """
+
+    def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
+        """Do some work on all samples.
+
+        Parameters
+        ----------
+        work : callable
+            What is done to each batch of embeddings; it can be pickled.
+        progress : str
+            What the progress bar says.
+
+        Yields
+        ------
+        ndarray
+            Results for the next samples, in their order.
+        """
+
+
 class OneProcess:
     """Passes in this process, batch by batch, on all of its cores.
 
@@ -47,23 +89,11 @@ class OneProcess:
 
     @property
     def n_steps(self) -> int:
-        """Tell how far the next pass is.
-
-        Returns
-        -------
-        int
-            As many as `learn` or `map` yields.
-        """
-        return len(self._spool) + self._stream.n_batches
+        """Tell how far the next pass is, see :class:`Passes`."""
+        return len(self._spool) + _n_batches(self._stream)
 
     def learn(self) -> Generator[PatchMoments, None, None]:
-        """Learn from all samples; passes after this one are over those that were learnt.
-
-        Yields
-        ------
-        PatchMoments
-            Those of all samples so far, always the same object.
-        """
+        """Learn from all samples, see :class:`Passes`."""
         moments = PatchMoments(len(self._stream))
         n_spooled = 0
         try:
@@ -77,28 +107,13 @@ class OneProcess:
             self._stream = self._stream.part(slice(n_spooled, moments.n_samples))
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Do some work on all samples.
-
-        Parameters
-        ----------
-        work : callable
-            What is done to each batch of embeddings.
-        progress : str
-            What the progress bar says.
-
-        Yields
-        ------
-        ndarray
-            Results for the next samples, in their order.
-        """
+        """Do some work on all samples, see :class:`Passes`."""
         for batch in chain(self._spool, self._stream.batches(progress=progress)):
             yield work(batch)
 
 
 class Shards:
     """The same passes in shards, which workers take by joblib; moments and results come back.
-
-    A generator that is left early has to be closed: it ends what the workers are at.
 
     Parameters
     ----------
@@ -120,23 +135,11 @@ class Shards:
 
     @property
     def n_steps(self) -> int:
-        """Tell how far the next pass is.
-
-        Returns
-        -------
-        int
-            As many as `learn` or `map` yields.
-        """
+        """Tell how far the next pass is, see :class:`Passes`."""
         return len(self._shards)
 
     def learn(self) -> Generator[PatchMoments, None, None]:
-        """Learn from all samples; passes after this one are over those that were learnt.
-
-        Yields
-        ------
-        PatchMoments
-            Those of all samples so far, always the same object.
-        """
+        """Learn from all samples, see :class:`Passes`."""
         moments = PatchMoments()
         learnt = []
         # As they come: in any other order, those of many shards might have to wait in memory for
@@ -151,20 +154,7 @@ class Shards:
             self._shards = [self._shards[number] for number in sorted(learnt)]
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Do some work on all samples.
-
-        Parameters
-        ----------
-        work : callable
-            What is done to each batch of embeddings; it can be pickled.
-        progress : str
-            What the progress bar says.
-
-        Yields
-        ------
-        ndarray
-            Results for the next samples, in their order.
-        """
+        """Do some work on all samples, see :class:`Passes`."""
         results = self._run(_Mapped(work), progress, "generator")
         try:
             for _, result in results:
@@ -246,9 +236,6 @@ def _numbered(number: int, work: Callable[[Stream], Any], shard: Stream) -> tupl
     return number, work(shard)
 
 
-Passes: TypeAlias = OneProcess | Shards
-
-
 def passes_over(stream: Stream, n_jobs: int | None, spool_bytes: int = 0) -> Passes:
     """Prepare to go over images or embeddings.
 
@@ -280,10 +267,14 @@ def passes_over(stream: Stream, n_jobs: int | None, spool_bytes: int = 0) -> Pas
             )
         n_workers = 1
     # Shards are of whole batches, so that nothing depends on them, what `memory` holds included.
-    n_batches = min(
-        ceil(stream.n_batches / (_SHARDS_PER_JOB * n_workers)),
-        max(1, _SHARD_SAMPLES // stream.batch_size),
+    n_batches = _n_batches(stream)
+    n_in_shard = min(
+        ceil(n_batches / (_SHARDS_PER_JOB * n_workers)), max(1, _SHARD_SAMPLES // stream.batch_size)
     )
-    if n_workers == 1 or n_batches == stream.n_batches:
+    if n_workers == 1 or n_in_shard == n_batches:
         return OneProcess(stream, spool_bytes)
-    return Shards(stream, n_workers, n_batches * stream.batch_size)
+    return Shards(stream, n_workers, n_in_shard * stream.batch_size)
+
+
+def _n_batches(stream: Stream) -> int:
+    return ceil(len(stream) / stream.batch_size)

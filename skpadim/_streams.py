@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterator
 from copy import copy
 from functools import lru_cache
-from math import ceil
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -53,17 +52,6 @@ class EmbeddingStream:
 
     def __len__(self) -> int:
         return len(self._X)
-
-    @property
-    def n_batches(self) -> int:
-        """Count batches.
-
-        Returns
-        -------
-        int
-            As many as `batches` yields.
-        """
-        return ceil(len(self) / self.batch_size)
 
     def part(self, samples: slice) -> "EmbeddingStream":
         """Make a stream of some of the samples.
@@ -179,8 +167,9 @@ class ImageStream:
         self._verbose = verbose
         self.embedder = embedder
         self.channels = channels
-        self.n_channels = embedder.output_shape[2] if channels is None else len(channels)
-        self.grid_shape: tuple[int, int] = embedder.output_shape[:2]
+        height, width, n_dimensions = embedder.output_shape
+        self.n_channels = n_dimensions if channels is None else len(channels)
+        self.grid_shape = (height, width)
         self.heatmap_size: tuple[int, int] = embedder.input_size
 
     def __len__(self) -> int:
@@ -207,17 +196,6 @@ class ImageStream:
             As torch calls it.
         """
         return resolve_device(self.embedder.device).type
-
-    @property
-    def n_batches(self) -> int:
-        """Count batches.
-
-        Returns
-        -------
-        int
-            As many as `batches` yields.
-        """
-        return ceil(len(self) / self.batch_size)
 
     def part(self, samples: slice) -> "ImageStream":
         """Make a stream of some of the images.

@@ -19,7 +19,7 @@ from skpadim.datasets._masks import read_mask, resize_mask
 from skpadim.gaussian._threshold import check_calibrated
 from skpadim.images import ImageSequence
 from skpadim.metrics import aupro_score, check_max_fpr, pixel_roc_curve, pro_curve
-from skpadim.model_selection import check_labels
+from skpadim.model_selection import image_labels
 
 __all__ = ["HeatmapDisplay", "PixelRocCurveDisplay", "ProCurveDisplay", "ScoreDisplay"]
 
@@ -167,7 +167,7 @@ class HeatmapDisplay:
         _check_heatmap_detector(detector)
         check_calibrated(detector)
         images = ImageSequence(X)
-        y = _check_labels(y, len(images))
+        y = image_labels(y, len(images))
         masks = None if masks is None else _check_masks(masks, images.sizes)
         _check_axes(ax, len(images))
         _check_scale(detector.offset_, vmax)
@@ -252,7 +252,7 @@ class HeatmapDisplay:
                 )
             if not np.isfinite(heatmap).all():
                 raise ValueError(f"heatmaps[{index}] has NaN or infinite values.")
-        y = _check_labels(y, len(images))
+        y = image_labels(y, len(images))
         masks = None if masks is None else _check_masks(masks, images.sizes)
         _check_axes(ax, len(images))
         display = cls(
@@ -518,7 +518,7 @@ class ScoreDisplay:
         final = detector[-1] if isinstance(detector, Pipeline) else detector
         check_is_fitted(final)
         check_calibrated(final)
-        _check_labels(y, len(X))
+        image_labels(y, len(X))
         return cls.from_predictions(
             detector.score_samples(X),
             offset=final.offset_,
@@ -576,7 +576,7 @@ class ScoreDisplay:
         display = cls(
             scores=scores,
             offset=float(offset),
-            y=_check_labels(y, len(scores)),
+            y=image_labels(y, len(scores)),
             calibration_scores=(
                 None
                 if calibration_scores is None
@@ -1113,16 +1113,6 @@ def _predict_pixels(
         raise ValueError("masks have no defective pixel; the curve needs some.")
     heatmaps = _predict_heatmaps(detector, images)
     return [resize_mask(mask, heatmaps.shape[1:]) for mask in truth], heatmaps
-
-
-def _check_labels(y: ArrayLike | None, n_images: int) -> NDArray | None:
-    if y is None:
-        return None
-    labels = np.asarray(y)
-    if labels.shape != (n_images,):
-        raise ValueError(f"y has the shape {labels.shape}; it must be ({n_images},), as images.")
-    check_labels(labels)
-    return labels
 
 
 def _check_masks(masks: Any, sizes: list[tuple[int, int]]) -> list[NDArray[np.bool_]]:

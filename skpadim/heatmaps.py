@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from skpadim._blas import ONE_BLAS_THREAD
+from skpadim._threads import ONE_BLAS_THREAD
 
 __all__ = ["heatmap_scores", "resize_heatmaps", "to_heatmaps"]
 

@@ -157,6 +157,37 @@ def check_labels(y: NDArray) -> None:
         )
 
 
+def image_labels(y: ArrayLike | None, n_images: int) -> NDArray | None:
+    """Make sure that there is one label for each image, if there are any.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_images,) or None
+        Labels.
+    n_images : int
+        Number of images.
+
+    Returns
+    -------
+    ndarray of shape (n_images,), or None
+        The labels.
+
+    Raises
+    ------
+    ValueError
+        If there is another number of them, or one that is neither +1 nor -1.
+    """
+    if y is None:
+        return None
+    labels = np.asarray(y)
+    if labels.shape != (n_images,):
+        raise ValueError(
+            f"y has the shape {labels.shape} for {n_images} images; give one label for each."
+        )
+    check_labels(labels)
+    return labels
+
+
 def _image_roc_auc(y: NDArray, scores: NDArray) -> float:
     return float(roc_auc_score(_defective(y), -scores))
 

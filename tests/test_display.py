@@ -622,7 +622,7 @@ def blind(detector, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"y": [1, -1]}, r"y has the shape \(2,\); it must be \(3,\)"),
+        ({"y": [1, -1]}, r"y has the shape \(2,\) for 3 images; give one label for each"),
         ({"y": [0, 1, 1]}, "-1 is defective"),
         ({"masks": [None]}, "there are 1 masks for 3 images"),
         ({"masks": [None, None, np.zeros((5, 5))]}, r"masks\[2\] has the shape \(5, 5\), but its"),
@@ -638,7 +638,11 @@ def test_bad_arguments_are_refused_before_images_are_embedded(blind, new, argume
 @pytest.mark.parametrize(
     ("show", "arguments", "message"),
     [
-        (ScoreDisplay, {"y": [1, -1]}, r"y has the shape \(2,\); it must be \(3,\)"),
+        (
+            ScoreDisplay,
+            {"y": [1, -1]},
+            r"y has the shape \(2,\) for 3 images; give one label for each",
+        ),
         (ScoreDisplay, {"y": [2, 1, 1]}, "-1 is defective"),
         (PixelRocCurveDisplay, {"masks": [None]}, "there are 1 masks for 3 images"),
         (PixelRocCurveDisplay, {"masks": [None] * 3}, "no defective pixel"),

@@ -17,7 +17,6 @@ from pathlib import Path
 from string import Template
 from typing import Any, TextIO, cast
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -25,7 +24,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._padim import PaDiM
 from skpadim._streams import ImageStream
-from skpadim.datasets import read_masks
+from skpadim._threads import n_threads
+from skpadim.datasets._masks import read_mask
 from skpadim.gaussian._threshold import check_calibrated
 from skpadim.heatmaps import heatmap_scores
 from skpadim.images import ImageSequence
@@ -139,6 +139,9 @@ def report(
     ...     page.name, page.stat().st_size < 200_000
     ('report.html', True)
     """
+    # Not at the top: it imports sklearn.metrics, which `import skpadim` does not need.
+    from skpadim.model_selection import image_labels
+
     _check_detector(detector)
     if not isinstance(title, str):
         raise TypeError(f"title must be a str; got {title!r}.")
@@ -147,7 +150,7 @@ def report(
     path = Path(path)
     with _new_file(path, overwrite) as file:
         images = ImageSequence(X)
-        labels = _check_labels(y, len(images))
+        labels = image_labels(y, len(images))
         stream = cast(ImageStream, detector._open(images))
         sizes = [_reduced(size, int(image_size)) for size in images.sizes]
         truths = _pack_masks(masks, images.sizes, sizes)
@@ -234,21 +237,6 @@ def _new_file(path: Path, overwrite: bool) -> Iterator[TextIO]:
         unfinished.unlink(missing_ok=True)
 
 
-def _check_labels(y: Any, n_images: int) -> NDArray | None:
-    if y is None:
-        return None
-    # Not at the top: it imports sklearn.metrics, which `import skpadim` does not need.
-    from skpadim.model_selection import check_labels
-
-    labels = np.asarray(y)
-    if labels.shape != (n_images,):
-        raise ValueError(
-            f"y has the shape {labels.shape} for {n_images} images; give one label for each."
-        )
-    check_labels(labels)
-    return labels
-
-
 def _pack_masks(
     masks: Any, sizes: list[tuple[int, int]], reduced_sizes: list[tuple[int, int]]
 ) -> list[bytes]:
@@ -280,10 +268,7 @@ def _read_mask(mask: Any, size: tuple[int, int], name: str) -> NDArray[np.bool_]
     if mask is None:
         return np.zeros((1, 1), dtype=bool)
     if isinstance(mask, str | os.PathLike):
-        try:
-            return read_masks([mask], size)[0]
-        except (ValueError, FileNotFoundError) as error:
-            raise type(error)(str(error).replace("mask_paths[0]", name, 1)) from error
+        return read_mask(mask, size, name)
     pixels = np.asarray(mask)
     if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.kind not in "buif":
         raise ValueError(
@@ -307,7 +292,7 @@ def _inspect(
         return _encode(images[index], sizes[index])
 
     # Only these threads hold images at their full size.
-    pool = ThreadPoolExecutor(min(_MAX_THREADS, joblib.cpu_count()), "skpadim-report")
+    pool = ThreadPoolExecutor(min(_MAX_THREADS, n_threads()), "skpadim-report")
     try:
         with closing(detector._iter_heatmaps(stream)) as batches:
             for batch in batches:

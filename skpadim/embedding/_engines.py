@@ -4,9 +4,8 @@ import importlib
 import sys
 import threading
 import warnings
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -17,8 +16,6 @@ from skpadim.embedding._extractor import MapExtractor
 
 if TYPE_CHECKING:
     import openvino
-
-Engine: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 # On a processor, torch is more than twice as fast on few images at a time, whose activations stay
 # in its cache and the allocator's reach: 4 images of 224 x 224, measured.
@@ -32,6 +29,24 @@ _TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
 _CONVERTING = threading.RLock()
 
 
+class Engine(Protocol):
+    """What runs a network. It may be called from several threads."""
+
+    def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed images.
+
+        Parameters
+        ----------
+        batch : ndarray of shape (n, height, width, 3), uint8
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n, rows, columns, n_dimensions), float32
+            Their embeddings.
+        """
+
+
 def make_engine(
     name: str,
     extractor: MapExtractor,
@@ -39,7 +54,7 @@ def make_engine(
     precision: str,
     alignment: dict[str, Any],
 ) -> Engine:
-    """Make a function that embeds images.
+    """Make what embeds images.
 
     Parameters
     ----------
@@ -57,9 +72,8 @@ def make_engine(
 
     Returns
     -------
-    callable
-        Turns images (n, height, width, 3), uint8, into embeddings (n, rows, columns,
-        n_dimensions), float32. It may be called from several threads.
+    Engine
+        For images of that size.
 
     Raises
     ------
@@ -154,18 +168,7 @@ class TorchEngine:
         self._chunks = device.type == "cpu"
 
     def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed images.
-
-        Parameters
-        ----------
-        batch : ndarray of shape (n, height, width, 3), uint8
-            Images.
-
-        Returns
-        -------
-        ndarray of shape (n, rows, columns, n_dimensions), float32
-            Their embeddings.
-        """
+        """Embed images, see :class:`Engine`."""
         chunk = len(batch)
         if self._chunks:
             chunk = max(1, _CPU_PIXELS // (batch.shape[1] * batch.shape[2]))
@@ -196,7 +199,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, network: PatchNetwork, input_size: tuple[int, int], precision: str) -> None:
-        openvino = _import_openvino()
+        self._openvino = openvino = _import_openvino()
         core = openvino.Core()
         if precision == "bfloat16" and "BF16" not in core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
@@ -214,19 +217,7 @@ class OpenVinoEngine:
         self._check(network, input_size, precision)
 
     def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed images.
-
-        Parameters
-        ----------
-        batch : ndarray of shape (n, height, width, 3), uint8
-            Images.
-
-        Returns
-        -------
-        ndarray of shape (n, rows, columns, n_dimensions), float32
-            Their embeddings.
-        """
-        openvino = _import_openvino()
+        """Embed images, see :class:`Engine`."""
         # Its own request for each call makes calls from several threads independent.
         request = self._compiled.create_infer_request()
         out = np.empty((len(batch), *self._shape), np.float32)
@@ -234,7 +225,7 @@ class OpenVinoEngine:
         for i in range(len(batch)):
             one = slice(i, i + 1)
             # Straight into its place.
-            request.set_output_tensor(openvino.Tensor(out[one], shared_memory=True))
+            request.set_output_tensor(self._openvino.Tensor(out[one], shared_memory=True))
             request.infer([batch[one]], share_inputs=True, share_outputs=True)
         return out
 

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from math import ceil
 
-from skpadim._blas import ONE_BLAS_THREAD
-from skpadim._threads import n_threads
+from skpadim._threads import ONE_BLAS_THREAD, n_threads
 
 # What a core works at is small enough for the cache that cores share, and large enough for the time
 # that a hand-over takes.
