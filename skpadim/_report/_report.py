@@ -6,22 +6,21 @@ import html
 import io
 import json
 import os
-import secrets
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from importlib.resources import files
 from numbers import Integral
 from pathlib import Path
 from string import Template
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
+from skpadim._files import new_file
 from skpadim._padim import PaDiM
 from skpadim._streams import ImageStream
 from skpadim._threads import n_threads
@@ -148,7 +147,15 @@ def report(
     if not isinstance(image_size, Integral) or image_size < 1:
         raise ValueError(f"image_size must be a positive integer, in pixels; got {image_size!r}.")
     path = Path(path)
-    with _new_file(path, overwrite) as file:
+    if path.exists() and not path.is_dir() and not overwrite:
+        raise FileExistsError(
+            f"path={str(path)!r} exists; give another path, or overwrite=True to replace it."
+        )
+    with (
+        new_file(path) as unfinished,
+        # Not all that the name of an image may hold is Unicode.
+        open(unfinished, "w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file,
+    ):
         images = ImageSequence(X)
         labels = image_labels(y, len(images))
         stream = cast(ImageStream, detector._open(images))
@@ -204,37 +211,6 @@ def _check_detector(detector: Any) -> None:
         )
     if not np.isfinite(detector.offset_):
         raise ValueError(f"detector.offset_ is {detector.offset_}; it must be a finite number.")
-
-
-@contextmanager
-def _new_file(path: Path, overwrite: bool) -> Iterator[TextIO]:
-    """Open a file that appears under its name when it is complete, and never otherwise."""
-    if path.is_dir():
-        raise IsADirectoryError(f"path={str(path)!r} is a folder; give the name of a file in it.")
-    if path.exists() and not overwrite:
-        raise FileExistsError(
-            f"path={str(path)!r} exists; give another path, or overwrite=True to replace it."
-        )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"path={str(path)!r} lies in a folder that does not exist; make {path.parent} first."
-        )
-    unfinished = path.parent / f".skpadim-{secrets.token_hex(8)}.part"
-    try:
-        # Not all that a file name may hold is Unicode. Closed below, before it is renamed.
-        file = open(  # noqa: SIM115
-            unfinished, "x", encoding="utf-8", errors="xmlcharrefreplace", newline="\n"
-        )
-    except OSError as error:
-        raise OSError(
-            error.errno, f"path={str(path)!r} cannot be written: {error.strerror}"
-        ) from error
-    try:
-        with file:
-            yield file
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _pack_masks(

@@ -174,8 +174,6 @@ def read_file(path: Any) -> "dict[str, torch.Tensor]":
     ------
     FileNotFoundError
         If there is no such file.
-    ImportError
-        If safetensors is needed and not installed.
     ValueError
         If the file holds anything but a state dict.
     """
@@ -188,10 +186,7 @@ def read_file(path: Any) -> "dict[str, torch.Tensor]":
             "with a state dict (.pth, .pt, .safetensors), or None for random weights."
         )
     if path.suffix == ".safetensors":
-        try:
-            from safetensors.torch import load_file
-        except ImportError as error:
-            raise ImportError(f"{path} needs safetensors: pip install safetensors.") from error
+        from safetensors.torch import load_file
     else:
         load_file = partial(torch.load, map_location="cpu", weights_only=True)
     try:

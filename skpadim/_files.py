@@ -1,0 +1,51 @@
+"""Files that appear when they are complete."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Let a file appear under its name when it is complete, and never otherwise.
+
+    Parameters
+    ----------
+    path : Path
+        The name. A file that has it is replaced in the end.
+
+    Yields
+    ------
+    Path
+        An empty file beside it, to write into. It is closed by then, or is not renamed.
+
+    Raises
+    ------
+    OSError
+        If `path` is a folder, lies in a folder that does not exist, or cannot be written.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"path={str(path)!r} is a folder; give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"path={str(path)!r} lies in a folder that does not exist; make {path.parent} first."
+        )
+    unfinished = path.parent / f".skpadim-{secrets.token_hex(8)}.part"
+    try:
+        unfinished.touch(exist_ok=False)
+        mode = unfinished.stat().st_mode
+    except OSError as error:
+        raise OSError(
+            error.errno, f"path={str(path)!r} cannot be written: {error.strerror}"
+        ) from error
+    try:
+        yield unfinished
+        unfinished.chmod(mode)  # some libraries write files that nobody else may read
+        # On the disk before its name is: else a power cut could leave a name without content.
+        with open(unfinished, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
