@@ -315,14 +315,14 @@ class TestSavingIsRefused:
         module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, 8))
         embedder = small_embedder(backbone=module, layers=["0"])
         detector = PaDiM(embedder=embedder).fit(parts.images[:20])
-        with pytest.raises(TypeError, match="is code, which no file of skpadim.save holds"):
+        with pytest.raises(TypeError, match=r"is code, which no file of skpadim\.save holds"):
             skpadim.save(detector, tmp_path / "a.skpadim")
 
     def test_folders(self, tmp_path):
         detector = fitted()
         with pytest.raises(IsADirectoryError, match="is a folder"):
             skpadim.save(detector, tmp_path)
-        with pytest.raises(FileNotFoundError, match="make .* first"):
+        with pytest.raises(FileNotFoundError, match=r"make .* first"):
             skpadim.save(detector, tmp_path / "no" / "a.skpadim")
 
     def test_a_full_disk(self, tmp_path):
@@ -410,7 +410,7 @@ class TestLoadingIsRefused:
     def test_huge_images(self, on_images, tmp_path, changes):
         path = skpadim.save(on_images, tmp_path / "a.skpadim")
         rewritten(path, lambda record, arrays: record["detector"]["embedder_"].update(changes))
-        with pytest.raises(ValueError, match="pixels|image_size"):
+        with pytest.raises(ValueError, match=r"pixels|image_size"):
             skpadim.load(path)
 
     def test_deep_headers(self, tmp_path):
