@@ -1,10 +1,40 @@
 """PaDiM for scikit-learn: find defects in images after seeing good ones only."""
 
-from skpadim._padim import PaDiM
-from skpadim._report import report
-from skpadim.embedding import PatchEmbedder
-from skpadim.gaussian import PatchGaussian
-from skpadim.persistence import load, save
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skpadim._padim import PaDiM
+    from skpadim._report import report
+    from skpadim.embedding import PatchEmbedder
+    from skpadim.gaussian import PatchGaussian
+    from skpadim.persistence import load, save
 
 __all__ = ["PaDiM", "PatchEmbedder", "PatchGaussian", "load", "report", "save"]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "PaDiM": "skpadim._padim",
+    "PatchEmbedder": "skpadim.embedding",
+    "PatchGaussian": "skpadim.gaussian",
+    "load": "skpadim.persistence",
+    "report": "skpadim._report",
+    "save": "skpadim.persistence",
+}
+
+
+# scikit-learn and SciPy take a second to import, which `skpadim --help` and each completion of a
+# command line would wait for: names are fetched when they are used.
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("_") and any(module.name == name for module in iter_modules(__path__)):
+        return import_module(f"skpadim.{name}")
+    raise AttributeError(f"module 'skpadim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +44,8 @@ def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) 
     inner = [other for other in map(absolute, leave_out) if outer in other.parents]
     images = [
         path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_EXTENSIONS
-        and not any(map(is_hidden, path.relative_to(folder).parts))
-        and not any(absolute(path).is_relative_to(other) for other in inner)
-        and path.is_file()
+        for path in iter_images(folder)
+        if not any(absolute(path).is_relative_to(other) for other in inner)
     ]
     if not images:
         raise ValueError(
@@ -57,6 +54,32 @@ def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) 
             + (f" Not counted is what lies in {', '.join(map(str, inner))}." if inner else "")
         )
     return sorted(images, key=natural_order)
+
+
+def iter_images(folder: Path) -> Iterator[Path]:
+    """Iterate over all images below a folder, folder by folder, without a list of them all.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Yields
+    ------
+    Path
+        Images in natural order of what each folder holds; each path begins with `folder`. Hidden
+        files and folders are left out, and links to folders are not followed.
+    """
+    with os.scandir(folder) as found:
+        entries = sorted(
+            (entry for entry in found if not is_hidden(entry.name)),
+            key=lambda entry: natural_order(Path(entry.name)),
+        )
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from iter_images(folder / entry.name)
+        elif Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS and entry.is_file():
+            yield folder / entry.name
 
 
 def is_hidden(name: str) -> bool:

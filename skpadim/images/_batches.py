@@ -12,11 +12,11 @@ from skpadim._threads import n_threads
 from skpadim.images._sequence import ImageSequence
 
 # Decoding and resizing release the GIL; beyond a few threads the network behind is the slower.
-_MAX_THREADS = 4
+MAX_THREADS = 4
 
 # JPEG files that are decoded at a reduced scale keep this many times the pixels wanted along each
 # side, so that the antialiasing is Pillow's and not the decoder's.
-_DRAFT_FACTOR = 3
+DRAFT_FACTOR = 3
 
 
 def center_crop_slices(
@@ -115,7 +115,7 @@ def iter_batches(
     # A function apart from the generator, so that errors do not wait for the first batch.
     images = ImageSequence(images)
     if jpeg_draft:
-        images = images.with_draft(_DRAFT_FACTOR * max(image_size))
+        images = images.with_draft(DRAFT_FACTOR * max(image_size))
     return _generate(images, image_size, crop, batch_size)
 
 
@@ -131,7 +131,7 @@ def _generate(
         pixels = resize(images.decoded(position), image_size)[crop]
         out[...] = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
-    pool = ThreadPoolExecutor(min(_MAX_THREADS, n_threads()), "skpadim-images")
+    pool = ThreadPoolExecutor(min(MAX_THREADS, n_threads()), "skpadim-images")
     pending: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
     try:
         for start in range(0, len(images), batch_size):

@@ -1,0 +1,113 @@
+"""Files of which some may be bad, as pictures of one size, made ready while others are in use."""
+
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skpadim._threads import n_threads
+from skpadim.images._batches import DRAFT_FACTOR, MAX_THREADS, resize
+from skpadim.images._sequence import ImageSequence
+
+
+class Frame(NamedTuple):
+    """A file, as a picture or as the reason why it is none.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    pixels : ndarray of shape (height, width, 3), uint8, or None
+        The picture, before any crop; None if the file is bad.
+    size : tuple of int (height, width)
+        Of the image in the file; (0, 0) if the file is bad.
+    error : str
+        What is wrong with the file; "" if nothing is.
+    """
+
+    path: str
+    pixels: NDArray[np.uint8] | None
+    size: tuple[int, int]
+    error: str
+
+
+def iter_frames(
+    paths: Iterable[str | None],
+    image_size: tuple[int, int],
+    batch_size: int,
+    jpeg_draft: bool = False,
+) -> Generator[list[Frame], None, None]:
+    """Read and resize files of any number, a batch ahead of their use; bad ones stop nothing.
+
+    A detector takes the pictures for the files: what has the size that images are brought to is
+    not resampled again.
+
+    Parameters
+    ----------
+    paths : iterable of str or None
+        Files. It is asked for the next ones while the last ones are in use. None says that the one
+        after it may take long to come: what is begun is finished first.
+    image_size : (int, int)
+        Height and width in pixels.
+    batch_size : int
+        Most files in a batch.
+    jpeg_draft : bool, default=False
+        As in :func:`~skpadim.images.iter_batches`.
+
+    Yields
+    ------
+    list of Frame
+        The next files, in their order.
+    """
+    draft_size = DRAFT_FACTOR * max(image_size) if jpeg_draft else None
+    pool = ThreadPoolExecutor(min(MAX_THREADS, n_threads()), "skpadim-images")
+    pending: deque[list[Future[Frame]]] = deque()
+    batch: list[Future[Frame]] = []
+    try:
+        for path in paths:
+            if path is not None:
+                # Not in the threads: the check sets filters of warnings, which are of all of them.
+                checked = _checked(path)
+                batch.append(pool.submit(_frame, path, checked, image_size, draft_size))
+            if batch and (path is None or len(batch) == batch_size):
+                pending.append(batch)
+                batch = []
+            while len(pending) > (0 if path is None else 1):
+                yield [job.result() for job in pending.popleft()]
+        if batch:
+            pending.append(batch)
+        while pending:
+            yield [job.result() for job in pending.popleft()]
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _checked(path: str) -> ImageSequence | str:
+    try:
+        return ImageSequence([path])
+    except (TypeError, ValueError) as error:
+        return _reason(path, error)
+
+
+def _frame(
+    path: str, images: ImageSequence | str, image_size: tuple[int, int], draft_size: int | None
+) -> Frame:
+    if isinstance(images, str):
+        return Frame(path, None, (0, 0), images)
+    if draft_size is not None:
+        images = images.with_draft(draft_size)
+    try:
+        pixels = resize(images.decoded(0), image_size)
+    except (TypeError, ValueError) as error:
+        return Frame(path, None, (0, 0), _reason(path, error))
+    if pixels.ndim == 2:
+        pixels = np.broadcast_to(pixels[..., np.newaxis], (*image_size, 3))
+    return Frame(path, pixels, images.sizes[0], "")
+
+
+def _reason(path: str, error: Exception) -> str:
+    """Tell what is wrong with a file whose name stands beside it."""
+    return str(error).removeprefix(f"X[0], {path!r}, ")
