@@ -235,7 +235,7 @@ def _fit(
     for embedder in (detector.embedder, detector.embedder_):
         embedder.set_params(device="auto", engine="auto")
     save(detector.set_params(verbose=0, n_jobs=None), output)
-    _say(f"{output}: {len(images)} images, threshold {detector.offset_:.2f}")
+    _say(f"{output}: {_n_images(len(images))}, threshold {detector.offset_:.2f}")
 
 
 @_commands.command("predict", short_help="Tell good images from defective ones.")
@@ -492,7 +492,7 @@ def _calibrate(
 
     from skpadim import load, save
 
-    detector = _load(model, network).set_params(verbose=_on_terminal())
+    detector = _load(model, network, decides=False).set_params(verbose=_on_terminal())
     # The model as it was: how it ran here is not to be written.
     calibrated = load(model, weights=network["weights"])
     if false_alarm_rate is not None:
@@ -504,7 +504,9 @@ def _calibrate(
     calibrated.calibration_scores_ = detector.calibration_scores_
     save(calibrated, output or model)
     change = "" if before is None else f", was {before:.2f}"
-    _say(f"{output or model}: threshold {detector.offset_:.2f}{change}, from {len(images)} images")
+    _say(
+        f"{output or model}: threshold {detector.offset_:.2f}{change}, from {_n_images(len(images))}"
+    )
 
 
 @_commands.command("export", short_help="Write a model that runs without Python.")
@@ -521,7 +523,7 @@ def _export(model: Path, output: Path, weights: Path | None, overwrite: bool) ->
     if output.suffix not in (".onnx", ".xml"):
         raise click.UsageError(f"{output}: the name must end in .onnx or .xml, for OpenVINO.")
     _refuse_existing(output, overwrite)
-    detector = _load(model, {"weights": weights})
+    detector = _load(model, {"weights": weights}, decides=False)
     from skpadim.export import export_onnx, export_openvino
 
     export = export_onnx if output.suffix == ".onnx" else export_openvino
@@ -561,8 +563,8 @@ def _info(model: Path, as_json: bool) -> None:
     _table(rows)
 
 
-def _load(model: Path, network: dict[str, Any]) -> "PaDiM":
-    """Read a detector of images that has a threshold, to be run as the options say."""
+def _load(model: Path, network: dict[str, Any], *, decides: bool = True) -> "PaDiM":
+    """Read a detector of images, to be run as the options say; one that decides has a threshold."""
     from skpadim import load
 
     network = {name: value for name, value in network.items() if value is not None}
@@ -572,7 +574,7 @@ def _load(model: Path, network: dict[str, Any]) -> "PaDiM":
             raise _InputError(f"{model} takes embeddings; this command is for images.")
         if not isinstance(embedder, str):
             embedder.set_params(**network)
-    if not hasattr(detector, "offset_") and click.get_current_context().command is not _calibrate:
+    if decides and not hasattr(detector, "offset_"):
         raise _InputError(f"{model} has no threshold yet: skpadim calibrate {model} GOOD_DIR")
     return detector
 
@@ -610,7 +612,9 @@ def _inspect(
             results = list(map(_Result, batch))
             good = [frame for frame in batch if frame.pixels is not None]
             if good:
-                stream: Any = detector._open(np.stack([frame.pixels for frame in good]))
+                stream: Any = detector._open(
+                    np.stack([frame.pixels for frame in batch if frame.pixels is not None])
+                )
                 heatmaps = np.concatenate(list(detector._iter_heatmaps(stream)))
                 judged = map(
                     _Result, good, repeat(stream), heatmaps, heatmap_scores(heatmaps).tolist()
@@ -698,9 +702,13 @@ def _times(size: int | Iterable[int]) -> str:
 def _summary(counts: Counter[str], detector: "PaDiM") -> str:
     bad = f", {counts['error']} bad" if counts["error"] else ""
     return (
-        f"{counts.total()} images: {counts['good']} good, {counts['defective']} defective{bad} "
+        f"{_n_images(counts.total())}: {counts['good']} good, {counts['defective']} defective{bad} "
         f"(threshold {detector.offset_:.2f})"
     )
+
+
+def _n_images(number: int) -> str:
+    return f"{number} image" if number == 1 else f"{number} images"
 
 
 def _exit(counts: Counter[str], fail_on_defect: bool) -> None:
