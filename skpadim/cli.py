@@ -49,8 +49,8 @@ _Row = dict[str, Any]
 
 def main() -> None:
     """Run the command on the arguments of this process."""
-    # Importing makes much that stays and hardly any garbage; looking for some takes a tenth of the
-    # time until the first result. So does looking for it in the end.
+    # Imports make many objects that stay. To look through them for garbage takes 0.15 s
+    # before the first result, and half a second when Python ends.
     gc.set_threshold(100_000)
     warnings.showwarning = _show_warning
     try:
@@ -87,15 +87,23 @@ class _Commands(click.Group):
             raise _InputError(message) from error
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def _examples(*lines: str) -> str:
+    # click keeps the lines of a paragraph that a backspace begins.
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_examples(
+        "skpadim fit parts/ok -o part.skpadim",
+        "skpadim predict part.skpadim parts/new",
+        "skpadim watch part.skpadim /mnt/camera -o results.csv",
+    ),
+)
 @click.version_option(__version__)
 def _commands() -> None:
-    r"""Find defects in images after seeing good ones only.
-
-    \b
-    skpadim fit parts/ok -o part.skpadim
-    skpadim predict part.skpadim parts/new
-    skpadim watch part.skpadim /mnt/camera -o results.csv
+    """Find defects in images after seeing good ones only.
 
     Results go to standard output, all else to standard error. The exit status is 0 if all went
     well, 1 if there are defects and --fail-on-defect was given, and 2 if an argument, a file or an
@@ -162,7 +170,14 @@ _format_options = _with(
 )
 
 
-@_commands.command("fit", short_help="Learn from a folder of good images.")
+@_commands.command(
+    "fit",
+    short_help="Learn from a folder of good images.",
+    epilog=_examples(
+        "skpadim fit parts/ok -o part.skpadim",
+        "skpadim fit parts/ok -o part.skpadim --false-alarm-rate 0.01 --image-size 320",
+    ),
+)
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.option("-o", "--output", metavar="MODEL", type=_NEW_FILE, required=True)
 @click.option("--backbone", default="efficientnet_lite0", show_default=True)
@@ -205,14 +220,10 @@ def _fit(
     n_jobs: int | None,
     **embedding: Any,
 ) -> None:
-    r"""Learn from a folder of good images.
+    """Learn from a folder of good images.
 
     All images in and below DIR are taken. A bad one is an error: what a model has seen should be
     known.
-
-    \b
-    skpadim fit parts/ok -o part.skpadim
-    skpadim fit parts/ok -o part.skpadim --false-alarm-rate 0.01 --image-size 320
     """
     _refuse_existing(output, overwrite)
     from skpadim.datasets._files import find_images
@@ -238,7 +249,16 @@ def _fit(
     _say(f"{output}: {_n_images(len(images))}, threshold {detector.offset_:.2f}")
 
 
-@_commands.command("predict", short_help="Tell good images from defective ones.")
+@_commands.command(
+    "predict",
+    short_help="Tell good images from defective ones.",
+    epilog=_examples(
+        "skpadim predict part.skpadim parts/new",
+        "skpadim predict part.skpadim parts/new --csv > results.csv",
+        "skpadim predict part.skpadim 17.png --fail-on-defect --quiet || echo reject",
+        "find /archive -name '*.jpg' | skpadim predict part.skpadim - --jsonl",
+    ),
+)
 @click.argument("model", type=_MODEL)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @_format_options
@@ -273,18 +293,12 @@ def _predict(
     overwrite: bool,
     **network: Any,
 ) -> None:
-    r"""Tell good images from defective ones.
+    """Tell good images from defective ones.
 
     PATHS are images, folders with all images in and below them, or - for a list of paths on
     standard input. There is a line for each, in their order, as soon as it is known. Scores are
     those of score_samples: larger is more normal, and below the threshold is defective. A bad image
     has its line as well, with the reason.
-
-    \b
-    skpadim predict part.skpadim parts/new
-    skpadim predict part.skpadim parts/new --csv > results.csv
-    skpadim predict part.skpadim 17.png --fail-on-defect --quiet || echo reject
-    find /archive -name '*.jpg' | skpadim predict part.skpadim - --jsonl
 
     The mask of a/17.png is a/17.png.mask.png in its folder, the heatmap a/17.png.heatmap.tiff. A
     name begins where PATHS differ; with -, it is the whole path.
@@ -325,7 +339,15 @@ def _predict(
     _exit(counts, fail_on_defect)
 
 
-@_commands.command("watch", short_help="Score files as they appear in a folder.")
+@_commands.command(
+    "watch",
+    short_help="Score files as they appear in a folder.",
+    epilog=_examples(
+        "skpadim watch part.skpadim /mnt/camera -o results.csv",
+        "skpadim watch part.skpadim /mnt/camera --jsonl | while read -r row; do ...; done",
+        "skpadim watch part.skpadim /mnt/camera -o results.jsonl --once",
+    ),
+)
 @click.argument("model", type=_MODEL)
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.option(
@@ -362,7 +384,7 @@ def _watch(
     once: bool,
     **network: Any,
 ) -> None:
-    r"""Score files as they appear in a folder, as cameras deliver them.
+    """Score files as they appear in a folder, as cameras deliver them.
 
     A file in or below DIR is scored when it is finished: when its size and time have not changed
     from one look to the next. A bad one is tried again until --grace is over, then reported.
@@ -370,11 +392,6 @@ def _watch(
     Results are appended to FILE, each at once and whole. FILE is the memory as well: what it has
     is not scored again, after a restart either, unless the file has been written anew. SIGINT and
     SIGTERM end the command after the images at hand, with status 0.
-
-    \b
-    skpadim watch part.skpadim /mnt/camera -o results.csv
-    skpadim watch part.skpadim /mnt/camera --jsonl | while read -r row; do ...; done
-    skpadim watch part.skpadim /mnt/camera -o results.jsonl --once
     """
     if output is not None:
         if form is not None or output.suffix not in (".csv", ".jsonl"):
@@ -402,19 +419,22 @@ def _watch(
         _exit(counts, fail_on_defect=False)
 
 
-@_commands.command("evaluate", short_help="Measure on images with known defects.")
+@_commands.command(
+    "evaluate",
+    short_help="Measure on images with known defects.",
+    epilog=_examples(
+        "skpadim evaluate bottle.skpadim mvtec_ad/bottle",
+    ),
+)
 @click.argument("model", type=_MODEL)
 @click.argument("folder", metavar="DATASET_DIR", type=_FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @_network_options
 def _evaluate(model: Path, folder: Path, as_json: bool, **network: Any) -> None:
-    r"""Measure on images with known defects.
+    """Measure on images with known defects.
 
     DATASET_DIR is laid out like a category of MVTec AD: test/good, test/<defect> and
     ground_truth/<defect>, with a mask 17_mask.png for each defective 17.png, beside train/good.
-
-    \b
-    skpadim evaluate bottle.skpadim mvtec_ad/bottle
     """
     from skpadim.datasets import load_mvtec_ad, read_masks
 
@@ -461,7 +481,14 @@ def _evaluate(model: Path, folder: Path, as_json: bool, **network: Any) -> None:
     )
 
 
-@_commands.command("calibrate", short_help="Set the threshold from other good images.")
+@_commands.command(
+    "calibrate",
+    short_help="Set the threshold from other good images.",
+    epilog=_examples(
+        "skpadim calibrate part.skpadim parts/ok-today",
+        "skpadim calibrate part.skpadim parts/ok-today --false-alarm-rate 0.01 -o strict.skpadim",
+    ),
+)
 @click.argument("model", type=_MODEL)
 @click.argument("folder", metavar="GOOD_DIR", type=_FOLDER)
 @click.option(
@@ -478,12 +505,7 @@ def _calibrate(
     overwrite: bool,
     **network: Any,
 ) -> None:
-    r"""Set the threshold from good images that the model has not seen.
-
-    \b
-    skpadim calibrate part.skpadim parts/ok-today
-    skpadim calibrate part.skpadim parts/ok-today --false-alarm-rate 0.01 -o strict.skpadim
-    """
+    """Set the threshold from good images that the model has not seen."""
     if output is not None:
         _refuse_existing(output, overwrite)
     from skpadim.datasets._files import find_images
@@ -504,22 +526,23 @@ def _calibrate(
     calibrated.calibration_scores_ = detector.calibration_scores_
     save(calibrated, output or model)
     change = "" if before is None else f", was {before:.2f}"
-    _say(
-        f"{output or model}: threshold {detector.offset_:.2f}{change}, from {_n_images(len(images))}"
-    )
+    source = _n_images(len(images))
+    _say(f"{output or model}: threshold {detector.offset_:.2f}{change}, from {source}")
 
 
-@_commands.command("export", short_help="Write a model that runs without Python.")
+@_commands.command(
+    "export",
+    short_help="Write a model that runs without Python.",
+    epilog=_examples(
+        "skpadim export part.skpadim part.onnx",
+    ),
+)
 @click.argument("model", type=_MODEL)
 @click.argument("output", metavar="FILE", type=_NEW_FILE)
 @click.option("--weights", type=_MODEL, help="File with the backbone's weights.")
 @_overwrite_option
 def _export(model: Path, output: Path, weights: Path | None, overwrite: bool) -> None:
-    r"""Write a model that runs without Python: ONNX (.onnx) or OpenVINO (.xml).
-
-    \b
-    skpadim export part.skpadim part.onnx
-    """
+    """Write a model that runs without Python: ONNX (.onnx) or OpenVINO (.xml)."""
     if output.suffix not in (".onnx", ".xml"):
         raise click.UsageError(f"{output}: the name must end in .onnx or .xml, for OpenVINO.")
     _refuse_existing(output, overwrite)
@@ -531,15 +554,17 @@ def _export(model: Path, output: Path, weights: Path | None, overwrite: bool) ->
     _say(str(output))
 
 
-@_commands.command("info", short_help="Tell what is in a model.")
+@_commands.command(
+    "info",
+    short_help="Tell what is in a model.",
+    epilog=_examples(
+        "skpadim info part.skpadim",
+    ),
+)
 @click.argument("model", type=_MODEL)
 @click.option("--json", "as_json", is_flag=True, help="All that its header says, as JSON.")
 def _info(model: Path, as_json: bool) -> None:
-    r"""Tell what is in a model, and check that the file is whole.
-
-    \b
-    skpadim info part.skpadim
-    """
+    """Tell what is in a model, and check that the file is whole."""
     from skpadim.persistence import read_header
 
     header = read_header(model)

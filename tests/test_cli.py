@@ -640,6 +640,11 @@ def test_progress_is_shown_on_a_terminal_only(model, folder):
     assert b"\r" not in piped.stderr
 
 
+def test_help_has_examples_that_can_be_copied():
+    lines = map(str.strip, run("predict", "--help").stdout.splitlines())
+    assert "skpadim predict part.skpadim parts/new --csv > results.csv" in lines
+
+
 def test_an_unknown_option_is_a_usage_error():
     result = run("predict", "--nonsense")
     assert result.exit_code == 2
