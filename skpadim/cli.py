@@ -531,30 +531,6 @@ def _calibrate(
 
 
 @_commands.command(
-    "export",
-    short_help="Write a model that runs without Python.",
-    epilog=_examples(
-        "skpadim export part.skpadim part.onnx",
-    ),
-)
-@click.argument("model", type=_MODEL)
-@click.argument("output", metavar="FILE", type=_NEW_FILE)
-@click.option("--weights", type=_MODEL, help="File with the backbone's weights.")
-@_overwrite_option
-def _export(model: Path, output: Path, weights: Path | None, overwrite: bool) -> None:
-    """Write a model that runs without Python: ONNX (.onnx) or OpenVINO (.xml)."""
-    if output.suffix not in (".onnx", ".xml"):
-        raise click.UsageError(f"{output}: the name must end in .onnx or .xml, for OpenVINO.")
-    _refuse_existing(output, overwrite)
-    detector = _load(model, {"weights": weights}, decides=False)
-    from skpadim.export import export_onnx, export_openvino
-
-    export = export_onnx if output.suffix == ".onnx" else export_openvino
-    export(detector, output)
-    _say(str(output))
-
-
-@_commands.command(
     "info",
     short_help="Tell what is in a model.",
     epilog=_examples(

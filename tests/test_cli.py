@@ -441,23 +441,6 @@ def test_a_warning_is_one_line(model, folder, tmp_path):
     assert rest.startswith(str(tmp_path))
 
 
-# export
-
-
-def test_export_refuses_other_names(model, tmp_path):
-    result = run("export", model, tmp_path / "a.pt")
-    assert result.exit_code == 2
-    assert ".onnx" in result.stderr
-
-
-@pytest.mark.parametrize("name", ["part.onnx", "part.xml"])
-def test_export_writes_the_file(model, tmp_path, name):
-    pytest.importorskip("skpadim.export")
-    result = run("export", model, tmp_path / name)
-    assert result.exit_code == 0, result.output
-    assert (tmp_path / name).stat().st_size > 0
-
-
 # watch
 
 
