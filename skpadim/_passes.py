@@ -89,7 +89,13 @@ class OneProcess:
 
     @property
     def n_steps(self) -> int:
-        """Tell how far the next pass is, see :class:`Passes`."""
+        """Tell how far the next pass is, see :class:`Passes`.
+
+        Returns
+        -------
+        int
+            As many as `learn` or `map` yields.
+        """
         return len(self._spool) + _n_batches(self._stream)
 
     def learn(self) -> Generator[PatchMoments, None, None]:
@@ -107,7 +113,20 @@ class OneProcess:
             self._stream = self._stream.part(slice(n_spooled, moments.n_samples))
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Do some work on all samples, see :class:`Passes`."""
+        """Do some work on all samples, see :class:`Passes`.
+
+        Parameters
+        ----------
+        work : callable
+            What is done to each batch of embeddings; it can be pickled.
+        progress : str
+            What the progress bar says.
+
+        Yields
+        ------
+        ndarray
+            Results for the next samples, in their order.
+        """
         for batch in chain(self._spool, self._stream.batches(progress=progress)):
             yield work(batch)
 
@@ -135,7 +154,13 @@ class Shards:
 
     @property
     def n_steps(self) -> int:
-        """Tell how far the next pass is, see :class:`Passes`."""
+        """Tell how far the next pass is, see :class:`Passes`.
+
+        Returns
+        -------
+        int
+            As many as `learn` or `map` yields.
+        """
         return len(self._shards)
 
     def learn(self) -> Generator[PatchMoments, None, None]:
@@ -154,7 +179,20 @@ class Shards:
             self._shards = [self._shards[number] for number in sorted(learnt)]
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Do some work on all samples, see :class:`Passes`."""
+        """Do some work on all samples, see :class:`Passes`.
+
+        Parameters
+        ----------
+        work : callable
+            What is done to each batch of embeddings; it can be pickled.
+        progress : str
+            What the progress bar says.
+
+        Yields
+        ------
+        ndarray
+            Results for the next samples, in their order.
+        """
         results = self._run(_Mapped(work), progress, "generator")
         try:
             for _, result in results:
