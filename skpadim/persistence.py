@@ -150,7 +150,7 @@ def save(detector: PaDiM, path: str | os.PathLike[str]) -> Path:
 
 
 def load(path: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None = None) -> PaDiM:
-    """Read a detector that :func:`save` has written.
+    """Read a detector that :func:`~skpadim.save` has written.
 
     No code of the file is run, and nothing is downloaded. The arrays are mapped: they stay in the
     file, which may be replaced but not written into while the detector is in use.
@@ -199,7 +199,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     Parameters
     ----------
     path : str or os.PathLike
-        A file that :func:`save` has written.
+        A file that :func:`~skpadim.save` has written.
 
     Returns
     -------
