@@ -329,10 +329,3 @@ def test_a_damaged_file_is_an_error_that_names_it(damage, backbone, file):
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(ValueError, match=rf"{file} cannot be read"):
         build(backbone, weights=file)
-
-
-def test_without_safetensors_the_error_says_so(tmp_path, monkeypatch):
-    save_file(state_of("resnet18"), tmp_path / "weights.safetensors")
-    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
-    with pytest.raises(ImportError, match="pip install safetensors"):
-        build("resnet18", weights=tmp_path / "weights.safetensors")
