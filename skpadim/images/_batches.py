@@ -131,6 +131,12 @@ def _generate(
         pixels = resize(images.decoded(position), image_size)[crop]
         out[...] = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
+    if len(images) == 1:
+        # Nothing to get ready meanwhile: threads would take longer to start than the image.
+        batch = np.empty((1, height, width, 3), np.uint8)
+        prepare(0, batch[0])
+        yield batch
+        return
     pool = ThreadPoolExecutor(min(MAX_THREADS, n_threads()), "skpadim-images")
     pending: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
     try:
