@@ -10,7 +10,7 @@ class Skpadim(Contender):
     input_size = 224
 
     def import_package(self):
-        importlib.import_module("skpadim")
+        importlib.import_module("skpadim._padim")  # where the lazy skpadim.PaDiM is
 
     def import_rest(self):
         # The module of the engines imports torch.
