@@ -465,19 +465,24 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         if isinstance(self.embedder_, str):
             X = validate_embeddings(self, X, reset=False, dtype=self.gaussian_.location_.dtype)
             return EmbeddingStream(only_good(X, y), self.grid_shape_, channels)
+        images = only_good(ImageSequence(X), y)
+        embedder = self._checked_embedder(self.embedder_)
+        return ImageStream(images, embedder, channels, self.memory, self.verbose)
+
+    def _checked_embedder(self, embedder: PatchEmbedder) -> PatchEmbedder:
+        """Make sure that the embedder in use is the one of the fit."""
         if isinstance(self.embedder, PatchEmbedder):
             # A model may well be used on another device than it was fitted on.
             free = {name: getattr(self.embedder, name) for name in _FREE_EMBEDDER_PARAMETERS}
-            self.embedder_.set_params(**free)
-        images = only_good(ImageSequence(X), y)
-        if self.embedder_.weights_hash != self.weights_hash_:
+            embedder.set_params(**free)
+        if embedder.weights_hash != self.weights_hash_:
             raise ValueError(
-                f"the weights of backbone={self.embedder_.backbone!r} are not those that the model "
-                f"was fitted with: their SHA-256 is {self.embedder_.weights_hash[:8]}..., not "
+                f"the weights of backbone={embedder.backbone!r} are not those that the model was "
+                f"fitted with: their SHA-256 is {embedder.weights_hash[:8]}..., not "
                 f"{self.weights_hash_[:8]}... All scores would be wrong. Give it those weights, or "
                 "fit it again."
             )
-        return ImageStream(images, self.embedder_, channels, self.memory, self.verbose)
+        return embedder
 
     def _select(self, n_dimensions: int) -> NDArray[np.intp] | None:
         return select_dimensions(n_dimensions, self.n_components, self.reduction, self.random_state)

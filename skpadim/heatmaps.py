@@ -57,10 +57,38 @@ def to_heatmaps(
     >>> heatmaps.shape, heatmaps.dtype
     ((1, 56, 56), dtype('float32'))
     """
-    grid_height, grid_width = distances.shape[1:]
-    rows = _axis_matrix(grid_height, size[0], float(smoothing), interpolation)
-    columns = _axis_matrix(grid_width, size[1], float(smoothing), interpolation)
+    rows, columns = axis_matrices(distances.shape[1:], size, smoothing, interpolation)
     return _apply(distances, rows, columns)
+
+
+def axis_matrices(
+    grid_shape: tuple[int, ...], size: tuple[int, int], smoothing: float, interpolation: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Make the matrices A and B of ``heatmap = A distances B'``.
+
+    Parameters
+    ----------
+    grid_shape : tuple of int (grid_height, grid_width)
+        Shape of the grid.
+    size : tuple of int (height, width)
+        Size of the heatmaps, in pixels.
+    smoothing : float
+        As in :func:`to_heatmaps`.
+    interpolation : {"bilinear", "bicubic"}
+        As in :func:`to_heatmaps`.
+
+    Returns
+    -------
+    rows : ndarray of shape (height, grid_height), float32
+        Read-only.
+    columns : ndarray of shape (width, grid_width), float32
+        Read-only.
+    """
+    rows, columns = (
+        _axis_matrix(n_cells, n_pixels, float(smoothing), interpolation)
+        for n_cells, n_pixels in zip(grid_shape, size, strict=True)
+    )
+    return rows, columns
 
 
 def resize_heatmaps(heatmaps: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
