@@ -4,8 +4,11 @@ A graph is the whole way from pixels to decisions. Of the network, torch's expor
 that follows is linear algebra on arrays that the fitted detector has, and is written down here.
 """
 
+import logging
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -238,7 +241,7 @@ def export_openvino(
         onnx_model = _to_onnx(detector, precision=precision)
         model = openvino.Core().read_model(onnx_model.SerializeToString())
         if precision == "int8":
-            model = _quantise(model, detector.embedder_, calibration_images)
+            _quantise(model, detector.embedder_, calibration_images)
         if resize:
             model = _with_resize(model)
         for entry in onnx_model.metadata_props:
@@ -326,18 +329,41 @@ def _import_runtime(name: str, precision: str) -> Any:
         raise ImportError(f"this export needs {name}: pip install 'skpadim[{extra}]'.") from error
 
 
-def _quantise(model: Any, embedder: Any, images: Any) -> Any:
-    """Let NNCF quantise the network, and nothing else."""
+def _quantise(model: Any, embedder: Any, images: Any) -> None:
+    """Let NNCF quantise the network, which it is shown alone."""
     import nncf
+    import openvino
+    from openvino.passes import ConstantFolding, Manager
 
-    batches = iter_batches(images, _image_size(embedder), batch_size=1)
-    pixels = list(batches)
-    return nncf.quantize(
-        model,
-        nncf.Dataset(pixels),
-        subset_size=len(pixels),
-        ignored_scope=nncf.IgnoredScope(patterns=[f"{_OWN}.*"]),
-    )
+    from skpadim.embedding._onnx import map_names
+
+    outputs = {
+        name: output
+        for node in model.get_ops()
+        for output in node.outputs()
+        for name in output.names
+    }
+    (given,) = model.get_parameters()
+    maps = [outputs[name] for name in map_names(embedder._extractor(), _NETWORK)]
+    network = openvino.Model(maps, [given]).clone()  # NNCF would find those behind the maps
+    # Where the network computes the sizes of its maps, NNCF would quantise them.
+    folding = Manager()
+    folding.register_pass(ConstantFolding())
+    folding.run_passes(network)
+    pixels = list(iter_batches(images, _image_size(embedder), batch_size=1))
+    log = logging.getLogger("nncf")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        # Its bars are not what a command has to say.
+        with redirect_stdout(sys.stderr):
+            quantised = nncf.quantize(network, nncf.Dataset(pixels), subset_size=len(pixels))
+    finally:
+        log.setLevel(level)
+    for features, result in zip(maps, quantised.get_results(), strict=True):
+        features.replace(result.input_value(0))
+    quantised.get_parameters()[0].output(0).replace(given.output(0))
+    model.validate_nodes_and_infer_types()
 
 
 def _with_resize(model: Any) -> Any:
@@ -514,7 +540,7 @@ def _metadata(detector: PaDiM, resize: bool) -> dict[str, str]:
     crop_height, crop_width = embedder.input_size
     by_whom = "the graph resizes them" if resize else "resize whole images"
     return metadata | {
-        "backbone": _name(embedder.backbone),
+        "backbone": _name(embedder.backbone).strip("'"),
         "weights_sha256": detector.weights_hash_,
         "image_size": f"{height} x {width}",
         "preprocessing": (
@@ -528,7 +554,7 @@ def _metadata(detector: PaDiM, resize: bool) -> dict[str, str]:
 def _in_float32(offset: float) -> np.float32:
     """Round up, so that a float32 is below the result exactly if it is below the offset."""
     threshold = np.float32(offset)
-    return threshold if threshold >= offset else np.nextafter(threshold, np.float32(np.inf))
+    return threshold if float(threshold) >= offset else np.nextafter(threshold, np.float32(np.inf))
 
 
 def _image_size(embedder: PatchEmbedder) -> tuple[int, int]:

@@ -441,6 +441,48 @@ def test_a_warning_is_one_line(model, folder, tmp_path):
     assert rest.startswith(str(tmp_path))
 
 
+# export
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.pt",), "must end in .onnx, or in .xml"),
+        (("a.onnx", "--precision", "int8"), "--precision int8 is for OpenVINO"),
+        (("a.xml", "--precision", "int8"), "needs calibration_images"),
+    ],
+)
+def test_export_refuses_what_does_not_go_together(model, tmp_path, arguments, message):
+    name, *options = arguments
+    result = run("export", model, tmp_path / name, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_writes_onnx(model, folder, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    result = run("export", model, tmp_path / "part.onnx", "--resize")
+    assert result.exit_code == 0, result.output
+    session = onnxruntime.InferenceSession(tmp_path / "part.onnx")
+    with Image.open(folder / "test/bad/30.png") as image:
+        (decision,) = session.run(["decision"], {"images": np.asarray(image)[np.newaxis]})
+    assert decision == [-1]
+
+
+def test_export_overwrites_both_files_of_openvino_only_when_told(model, tmp_path):
+    pytest.importorskip("onnx")
+    openvino = pytest.importorskip("openvino")
+    (tmp_path / "part.bin").write_bytes(b"another's")
+    result = run("export", model, tmp_path / "part.xml")
+    assert result.exit_code == 2
+    assert "part.bin exists" in result.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["part.bin"]
+    result = run("export", model, tmp_path / "part.xml", "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert len(openvino.Core().read_model(tmp_path / "part.xml").outputs) == 3
+
+
 # watch
 
 

@@ -265,7 +265,7 @@ def import_without_telemetry(name: str) -> Any:
     """
     modules: Any = sys.modules
     with CONVERTING:
-        if name in modules:
+        if modules.get(name):
             return modules[name]
         hidden = "openvino_telemetry" not in modules
         if hidden:

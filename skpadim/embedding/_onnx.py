@@ -2,7 +2,6 @@
 
 import io
 import warnings
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -37,9 +36,8 @@ def network_to_onnx(extractor: MapExtractor, input_size: tuple[int, int], opset:
     ValueError
         If torch cannot write the network, or a trace does not do what the network does.
     """
-    # On any device before.
-    network = _Maps(deepcopy(extractor.network).cpu())
-    image = torch.zeros((1, 3, *input_size))
+    network = _Maps(extractor.network)
+    image = torch.zeros((1, 3, *input_size), device=extractor.device)
     content: Any = io.BytesIO()  # which is taken, but not declared
     # torch.onnx's other exporter takes no hooks, needs packages of its own, and has come after
     # torch 2.4. This one warns that it is old, and that sizes become constants, which is wanted.
@@ -47,7 +45,7 @@ def network_to_onnx(extractor: MapExtractor, input_size: tuple[int, int], opset:
         warnings.simplefilter("ignore")
         try:
             traced = torch.jit.trace(network, image, check_trace=False)
-            _check(traced, network, input_size)
+            _check(traced, network, image)
             torch.onnx.export(
                 traced,
                 (image,),
@@ -55,6 +53,7 @@ def network_to_onnx(extractor: MapExtractor, input_size: tuple[int, int], opset:
                 dynamo=False,
                 opset_version=opset,
                 input_names=["images"],
+                output_names=map_names(extractor),
                 dynamic_axes={"images": {0: "n"}},
             )
         except Exception as error:
@@ -62,6 +61,24 @@ def network_to_onnx(extractor: MapExtractor, input_size: tuple[int, int], opset:
             reason = str(error).strip().partition("\n")[0]
             raise ValueError(f"the backbone cannot be exported to ONNX ({reason}).") from error
     return content.getvalue()
+
+
+def map_names(extractor: MapExtractor, prefix: str = "") -> list[str]:
+    """Tell how ONNX names the maps.
+
+    Parameters
+    ----------
+    extractor : MapExtractor
+        The network.
+    prefix : str, default=""
+        What is before all names.
+
+    Returns
+    -------
+    list of str
+        One name a layer.
+    """
+    return [f"{prefix}map_{index}" for index in range(len(extractor.layers))]
 
 
 class _Maps(torch.nn.Module):
@@ -75,10 +92,10 @@ class _Maps(torch.nn.Module):
         return tuple(self.network(images))
 
 
-def _check(traced: Any, network: torch.nn.Module, input_size: tuple[int, int]) -> None:
+def _check(traced: Any, network: torch.nn.Module, image: torch.Tensor) -> None:
     """Compare on two images: a trace follows one way, for one image, through the network."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn((2, 3, *input_size), generator=generator)
+    images = torch.randn((2, *image.shape[1:]), generator=generator).to(image.device)
     for found, expected in zip(traced(images), network(images), strict=True):
         error = (found - expected).abs().max()
         if not error <= _TOLERANCE * expected.abs().max():
