@@ -133,8 +133,8 @@ def export_onnx(detector: PaDiM, path: str | os.PathLike[str], *, resize: bool =
     ...     path = skpadim.export_onnx(detector, Path(folder, "flange.onnx"), resize=True)
     ...     session = onnxruntime.InferenceSession(path)
     >>> score, heatmap, decision = session.run(None, {"images": parts.images[30:]})
-    >>> decision
-    array([ 1,  1, -1, -1])
+    >>> decision.tolist()
+    [1, 1, -1, -1]
     >>> heatmap.shape
     (4, 224, 224)
     """
@@ -220,8 +220,8 @@ def export_openvino(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = skpadim.export_openvino(detector, Path(folder, "flange.xml"), resize=True)
     ...     model = openvino.compile_model(path, "CPU")
-    >>> model(parts.images[30:])["decision"]
-    array([ 1,  1, -1, -1])
+    >>> model(parts.images[30:])["decision"].tolist()
+    [1, 1, -1, -1]
     """
     _check_exportable(detector, resize)
     path = Path(path)

@@ -465,9 +465,11 @@ def test_export_writes_onnx(model, folder, tmp_path):
     result = run("export", model, tmp_path / "part.onnx", "--resize")
     assert result.exit_code == 0, result.output
     session = onnxruntime.InferenceSession(tmp_path / "part.onnx")
-    with Image.open(folder / "test/bad/30.png") as image:
-        (decision,) = session.run(["decision"], {"images": np.asarray(image)[np.newaxis]})
-    assert decision == [-1]
+    paths = sorted(folder.glob("test/*/*.png"))
+    images = np.stack([np.asarray(Image.open(path)) for path in paths])
+    (decisions,) = session.run(["decision"], {"images": images})
+    assert set(decisions) == {-1, 1}
+    assert decisions.tolist() == skpadim.load(model).predict(paths).tolist()
 
 
 def test_export_overwrites_both_files_of_openvino_only_when_told(model, tmp_path):
