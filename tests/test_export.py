@@ -17,7 +17,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import skpadim
@@ -371,7 +370,7 @@ def test_int8_quantises_the_network_alone(parts, tmp_path):
     detector = fitted(parts, n_components=50)
     images = at_size(parts.images, (64, 64))
     path = export_openvino(
-        detector, tmp_path / "a.xml", precision="int8", calibration_images=parts.images[:20]
+        detector, tmp_path / "a.xml", precision="int8", calibration_images=parts.images[:10]
     )
     model = openvino.Core().read_model(path)
     quantised = [
@@ -383,8 +382,10 @@ def test_int8_quantises_the_network_alone(parts, tmp_path):
     kinds = {node.get_type_name() for node in quantised}
     assert kinds <= {"Convolution", "GroupConvolution", "Add", "Pad", "FakeQuantize"}
     assert "Convolution" in kinds
-    scores = by_openvino(path, images)["score"]
-    assert roc_auc_score(np.arange(36) >= 30, -scores) > 0.9  # the last ones are defective
+    heatmaps = detector.predict_heatmap(images)
+    error = by_openvino(path, images)["heatmap"] - heatmaps
+    # Half of this is seen; NNCF's quick correction of biases leaves three times as much.
+    assert np.sqrt(np.mean(error**2) / np.mean(heatmaps**2)) < 0.15
 
 
 # What graphs tell
