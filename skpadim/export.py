@@ -27,7 +27,7 @@ from skpadim.gaussian._factors import Factor
 from skpadim.gaussian._threshold import check_calibrated
 from skpadim.gaussian._triangles import blocks_of
 from skpadim.heatmaps import axis_matrices
-from skpadim.images import center_crop_slices, iter_batches
+from skpadim.images import ImageSequence, center_crop_slices, iter_batches
 
 if TYPE_CHECKING:
     import onnx
@@ -233,6 +233,7 @@ def export_openvino(
     openvino = _import_runtime("openvino", precision)
     if precision == "int8":
         _import_runtime("nncf", precision)
+        calibration_images = ImageSequence(calibration_images)
     with (
         new_file(path) as graph,
         new_file(path.with_suffix(".bin")) as weights,
@@ -408,7 +409,9 @@ class _Graph:
     def constant(self, value: Any, name: str = "") -> str:
         """Add a constant, an array or a number of the dtype wanted."""
         name = name or self._new_name("constant")
-        self.constants.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.constants.append(
+            self._onnx.numpy_helper.from_array(np.asarray(value, order="C"), name)
+        )
         return name
 
     def integers(self, *values: int) -> str:
@@ -433,8 +436,8 @@ class _Graph:
         added = onnx.compose.add_prefix(onnx.load_from_string(model), prefix).graph
         for tensor in added.initializer:
             value = onnx.numpy_helper.to_array(tensor)
-            # Biases and such are small, and may need their digits.
-            if halve and value.dtype == np.float32 and value.ndim > 1:
+            # Biases and such are few, and may need their digits.
+            if halve and value.dtype == np.float32 and value.ndim > 1 and _fits_float16(value):
                 stored = self.constant(value.astype(np.float16))
                 self.nodes.append(onnx.helper.make_node("Cast", [stored], [tensor.name], to=1))
             else:
@@ -475,6 +478,10 @@ class _Graph:
     def _new_name(self, kind: str) -> str:
         self._n_names += 1
         return f"{_OWN}{kind}_{self._n_names}"
+
+
+def _fits_float16(value: NDArray) -> np.bool_:
+    return np.abs(value).max() <= np.finfo(np.float16).max
 
 
 def _to_onnx(
@@ -542,11 +549,12 @@ def _metadata(detector: PaDiM, resize: bool) -> dict[str, str]:
     embedder = detector.embedder_
     if not isinstance(embedder, PatchEmbedder):
         return metadata | {"backbone": "none", "heatmap": f"{heatmap}; on the grid of embeddings"}
+    backbone = embedder.backbone
     height, width = _image_size(embedder)
     crop_height, crop_width = embedder.input_size
     by_whom = "the graph resizes them" if resize else "resize whole images"
     return metadata | {
-        "backbone": _name(embedder.backbone).strip("'"),
+        "backbone": backbone if isinstance(backbone, str) else _name(backbone),
         "weights_sha256": detector.weights_hash_,
         "image_size": f"{height} x {width}",
         "preprocessing": (

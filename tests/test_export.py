@@ -365,6 +365,17 @@ def test_float16_halves_the_weights_and_keeps_scores(parts, tmp_path):
     assert_allclose(by_openvino(half, images)["score"], scores, rtol=0.02)
 
 
+def test_weights_beyond_float16_stay_float32(parts, tmp_path):
+    module = Own()
+    with torch.no_grad():
+        module.second.weight *= 1e6
+    detector = fitted(parts, small(module, layers=["second"]))
+    images = at_size(parts.images, (64, 64))
+    path = export_openvino(detector, tmp_path / "a.xml", precision="float16")
+    scores = detector.score_samples(images)
+    assert_allclose(by_openvino(path, images)["score"], scores, rtol=0.02)
+
+
 def test_int8_quantises_the_network_alone(parts, tmp_path):
     pytest.importorskip("nncf")
     detector = fitted(parts, n_components=50)
@@ -405,6 +416,12 @@ def test_metadata_tell_what_goes_in_and_out(parts, tmp_path):
     assert "threshold" in metadata["decision"]
     model = openvino.Core().read_model(export_openvino(detector, tmp_path / "a.xml"))
     assert model.get_rt_info(["skpadim", "backbone"]).astype(str) == "efficientnet_lite0"
+
+
+def test_metadata_name_a_module_by_its_class(parts, tmp_path):
+    path = export_onnx(fitted(parts, small(Own(), layers=["second"])), tmp_path / "a.onnx")
+    metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+    assert metadata["backbone"] == "Own"
 
 
 def test_graphs_are_valid_and_of_opset_18(detector, tmp_path):
@@ -533,6 +550,7 @@ def test_embeddings_have_no_size_and_no_network(on_embeddings, tmp_path):
         ("a.xml", {"precision": "int4"}, "precision='int4' must be"),
         ("a.xml", {"precision": "int8"}, "needs calibration_images"),
         ("a.xml", {"calibration_images": ["a.png"]}, "but precision='float32'"),
+        ("a.xml", {"precision": "int8", "calibration_images": ["a.png"]}, "does not exist"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(detector, tmp_path, path, options, message):
