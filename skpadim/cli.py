@@ -607,7 +607,7 @@ def _inspect(
 
     embedder: Any = detector.embedder_
     size = _image_size(embedder)
-    frames = iter_frames(paths, size, embedder.batch_size, embedder.jpeg_draft)
+    frames = iter_frames(paths, size, embedder.batch_size, embedder.jpeg_draft, embedder.resample)
     with closing(frames):
         for batch in frames:
             results = list(map(_Result, batch))
