@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
-from compare_anomalib import environment, lite0_weights, run_worker
+from compare_anomalib import environment, lite0_weights, positive, run_worker
 from PIL import Image
 
 from skpadim import recipes
@@ -54,6 +54,11 @@ def networks(folder):
     yield "efficientnet_lite0", "tf_efficientnet_lite0", lite0_weights(), layers, statistics
 
 
+def some(paths, count):
+    """As many of the paths as wanted, or all."""
+    return list(paths[np.linspace(0, len(paths) - 1, min(max(count, 2), len(paths))).astype(int)])
+
+
 def compare(expected, heatmaps):
     difference = np.abs(heatmaps - expected) / expected
     inside = np.zeros((SIZE, SIZE), dtype=bool)
@@ -79,6 +84,14 @@ def main():
         metavar="FOLDER",
         help="where the environment is, or is made: a folder called anomalib; default: %(default)s",
     )
+    parser.add_argument(
+        "--images",
+        type=positive,
+        default=60,
+        metavar="N",
+        help="training images, and a third as many test images, spread over all there are; "
+        "default: 60",
+    )
     arguments = parser.parse_args()
     try:
         data = load_mvtec_ad(arguments.root, arguments.category)
@@ -87,7 +100,8 @@ def main():
     python = environment(arguments.env / "anomalib", "anomalib")
     with tempfile.TemporaryDirectory(prefix="skpadim-benchmark-") as temporary:
         folder = Path(temporary)
-        files = {"good": data.X_train, "new": data.X_test}
+        good, new = some(data.X_train, arguments.images), some(data.X_test, arguments.images // 3)
+        files = {"good": good, "new": new}
         images = {name: [read_image(path) for path in paths] for name, paths in files.items()}
         images = {
             name: [
@@ -107,11 +121,11 @@ def main():
         print("|---" * 6 + "|")
         for backbone, name, weights, layers, statistics in networks(folder):
             detector = recipes.anomalib(backbone, weights=weights, random_state=0)
-            detector.set_params(n_components=100, embedder__engine="torch").fit(data.X_train)
+            detector.set_params(n_components=100, embedder__engine="torch").fit(good)
             own = {}
             for title, parameters in SKPADIM.items():
                 detector.set_params(smoothing_mode="mirror").set_params(**parameters)
-                own[title] = detector.predict_heatmap(data.X_test)
+                own[title] = detector.predict_heatmap(new)
             for settings, how in ANOMALIB.items():
                 request = {
                     **how,
@@ -129,7 +143,7 @@ def main():
                     cells = " | ".join(f"{value:.1e}" for value in compare(expected, heatmaps))
                     print(f"| {backbone} | {settings} | {title} | {cells} |", flush=True)
     print(
-        f"\n{arguments.category}: {len(data.X_train)} training and {len(data.X_test)} test images; "
+        f"\n{arguments.category}: {len(good)} training and {len(new)} test images; "
         + ", ".join(f"{name} {number}" for name, number in versions.items())
     )
 
