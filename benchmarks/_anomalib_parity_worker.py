@@ -44,7 +44,10 @@ def run(request):
             model(batch)
         if request["float64"]:
             model.memory_bank = [embeddings.double() for embeddings in model.memory_bank]
+            model.anomaly_map_generator.double()
+            torch.set_default_dtype(torch.float64)  # that of the covariances
         model.fit()
+        torch.set_default_dtype(torch.float32)
         model.eval()
         heatmaps = np.concatenate(
             [model(b).anomaly_map[:, 0].numpy() for b in batches(images["new"])]
