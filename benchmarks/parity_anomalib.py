@@ -63,8 +63,9 @@ def some(paths, count):
 
 def compare(expected, heatmaps):
     scores, expected_scores = (maps.max(axis=(1, 2)) for maps in (heatmaps, expected))
-    difference = np.abs(heatmaps - expected) / expected
-    difference[expected < 1e-3 * expected_scores[:, np.newaxis, np.newaxis]] = 0
+    compared = expected >= 1e-3 * expected_scores[:, np.newaxis, np.newaxis]
+    difference = np.zeros_like(expected)
+    np.divide(np.abs(heatmaps - expected), expected, out=difference, where=compared)
     inside = np.zeros((SIZE, SIZE), dtype=bool)
     inside[RADIUS:-RADIUS, RADIUS:-RADIUS] = True
     return (
