@@ -59,8 +59,9 @@ def f1_max(
     array([False,  True, False,  True,  True])
     """
     precision, recall, thresholds = precision_recall_curve(y_true, y_score, pos_label=pos_label)
-    # The last point has no threshold. Thresholds rise, and of equal ones the highest is wanted.
-    product, total = (precision * recall)[-2::-1], (precision + recall)[-2::-1]
+    # The last point has no threshold.
+    product, total = (precision * recall)[:-1], (precision + recall)[:-1]
     scores = np.divide(2 * product, total, out=np.zeros_like(total), where=total > 0)
-    best = int(scores.argmax())
-    return float(scores[best]), float(thresholds[::-1][best])
+    # Thresholds rise. Scores that are equal may differ by rounding.
+    best = np.flatnonzero(scores >= scores.max() * (1 - 1e-14))[-1]
+    return float(scores[best]), float(thresholds[best])

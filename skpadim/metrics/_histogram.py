@@ -68,12 +68,24 @@ class PixelHistogram:
 
     @property
     def n_defective_(self) -> int:
-        """Defective pixels seen."""
+        """Defective pixels seen.
+
+        Returns
+        -------
+        int
+            Their number.
+        """
         return int(self._defective.sum())
 
     @property
     def n_good_(self) -> int:
-        """Defect-free pixels seen."""
+        """Defect-free pixels seen.
+
+        Returns
+        -------
+        int
+            Their number.
+        """
         return int(self._pixels.sum()) - self.n_defective_
 
     def update(

@@ -44,34 +44,76 @@ class Steps:
 
     @property
     def n_defective(self) -> int:
-        """Defective pixels in all."""
+        """Defective pixels in all.
+
+        Returns
+        -------
+        int
+            Their number.
+        """
         return int(self.defective.sum())
 
     @cached_property
     def found(self) -> NDArray[np.int64]:
-        """Defective pixels at or above each score."""
+        """Defective pixels at or above each score.
+
+        Returns
+        -------
+        ndarray of shape (n_steps,), int
+            Their numbers.
+        """
         return self.defective.cumsum()
 
     @cached_property
     def reached(self) -> NDArray[np.int64]:
-        """Good pixels at or above each score."""
+        """Good pixels at or above each score.
+
+        Returns
+        -------
+        ndarray of shape (n_steps,), int
+            Their numbers.
+        """
         return self.above + self.level
 
     def roc_auc(self) -> float:
-        """Area under the ROC curve: pairs in the right order, and half of those that are level."""
+        """Area under the ROC curve: pairs in the right order, and half of those that are level.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
         above = self.above + self.level / 2
         return float(1 - self.defective @ above / self.n_defective / self.n_good)
 
     def roc_auc_error(self) -> float:
-        """Most by which pairs within bins can change the area."""
+        """Most by which pairs within bins can change the area.
+
+        Returns
+        -------
+        float
+            In [0, 1/2].
+        """
         return float(self.defective @ self.level / 2 / self.n_defective / self.n_good)
 
     def average_precision(self) -> float:
-        """Mean over the defective pixels of the precision at their scores."""
+        """Mean over the defective pixels of the precision at their scores.
+
+        Returns
+        -------
+        float
+            In (0, 1].
+        """
         return float(self.defective @ (self.found / (self.found + self.reached)) / self.n_defective)
 
     def average_precision_error(self) -> float:
-        """Most by which the order within bins can change the average precision."""
+        """Most by which the order within bins can change the average precision.
+
+        Returns
+        -------
+        float
+            In [0, 1).
+        """
         value = self.found / (self.found + self.reached)
         # At best the defective pixels of a bin are above its good ones, at worst below them; then
         # the first has the lowest precision.
@@ -82,18 +124,41 @@ class Steps:
         return float(max(up, down) / self.n_defective)
 
     def f1_max(self) -> tuple[float, float]:
-        """Largest F1, and the highest threshold that has it."""
+        """Largest F1, and the highest threshold that has it.
+
+        Returns
+        -------
+        (float, float)
+            Score and threshold.
+        """
         scores = self._f1(self.reached)
         # Between two of these thresholds false positives can only be gained.
         best = int(scores.argmax())
         return float(scores[best]), float(self.thresholds[best])
 
     def f1_max_error(self) -> float:
-        """Most by which the largest F1 can exceed that at the edges of bins."""
+        """Most by which the largest F1 can exceed that at the edges of bins.
+
+        Returns
+        -------
+        float
+            In [0, 1).
+        """
         return float(self._f1(self.above).max() - self._f1(self.reached).max())
 
     def aupro(self, max_fpr: float) -> float:
-        """Area under the PRO curve up to `max_fpr`, divided by it."""
+        """Area under the PRO curve up to `max_fpr`, divided by it.
+
+        Parameters
+        ----------
+        max_fpr : float
+            False positive rate up to which the curve is integrated.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
         assert self.overlap is not None
         low, high = self._false_positive_rates()
         # A step lifts the curve by its overlap from `high` on, linearly between `low` and `high`.
@@ -103,7 +168,18 @@ class Steps:
         return float(self.overlap @ areas / max_fpr)
 
     def aupro_error(self, max_fpr: float) -> float:
-        """Most by which the order within bins can change the area."""
+        """Most by which the order within bins can change the area.
+
+        Parameters
+        ----------
+        max_fpr : float
+            False positive rate up to which the curve is integrated.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
         assert self.overlap is not None
         low, high = self._false_positive_rates()
         # The curve stays in the box of a bin; its area is drawn as that of the diagonal. In the box
