@@ -449,7 +449,7 @@ def _evaluate(model: Path, folder: Path, as_json: bool, **network: Any) -> None:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     from skpadim.heatmaps import heatmap_scores
-    from skpadim.metrics import aupro_score
+    from skpadim.metrics import aupro_score, pixel_roc_auc_score
 
     heatmaps = np.asarray(detector.predict_heatmap(data.X_test))
     masks = read_masks(data.masks_test, heatmaps.shape[1:])
@@ -458,7 +458,7 @@ def _evaluate(model: Path, folder: Path, as_json: bool, **network: Any) -> None:
     figures = {
         "image_auroc": float(roc_auc_score(defective, -scores)),
         "image_average_precision": float(average_precision_score(defective, -scores)),
-        "pixel_auroc": float(roc_auc_score(masks.ravel(), heatmaps.ravel())),
+        "pixel_auroc": pixel_roc_auc_score(masks, heatmaps),
         "aupro": aupro_score(masks, heatmaps, max_fpr=0.3),
         "threshold": float(detector.offset_),
         "n_good": int(np.sum(~defective)),

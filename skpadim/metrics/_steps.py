@@ -160,12 +160,9 @@ class Steps:
             In [0, 1].
         """
         assert self.overlap is not None
-        low, high = self._false_positive_rates()
-        # A step lifts the curve by its overlap from `high` on, linearly between `low` and `high`.
-        rise = np.minimum(high, max_fpr) - np.minimum(low, max_fpr)
-        reached = np.divide(rise, high - low, out=np.ones_like(low), where=high > low)
-        areas = rise * reached / 2 + max_fpr - np.minimum(high, max_fpr)
-        return float(self.overlap @ areas / max_fpr)
+        width, reached, rest = self._rises(max_fpr)
+        # A step lifts the curve by its overlap: linearly along its width, and wholly after that.
+        return float(self.overlap @ (width * reached / 2 + rest) / max_fpr)
 
     def aupro_error(self, max_fpr: float) -> float:
         """Most by which the order within bins can change the area.
@@ -181,18 +178,21 @@ class Steps:
             In [0, 1].
         """
         assert self.overlap is not None
-        low, high = self._false_positive_rates()
+        width, reached, _ = self._rises(max_fpr)
         # The curve stays in the box of a bin; its area is drawn as that of the diagonal. In the box
         # that `max_fpr` cuts, more than half of the area may lie above the diagonal.
-        width = np.minimum(high, max_fpr) - np.minimum(low, max_fpr)
-        reached = np.divide(width, high - low, out=np.ones_like(low), where=high > low)
         return float(self.overlap @ (width * (1 - reached / 2)) / max_fpr)
 
     def _f1(self, false_positives: NDArray[np.int64]) -> NDArray[np.float64]:
         return 2 * self.found / (self.found + false_positives + self.n_defective)
 
-    def _false_positive_rates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return self.above / self.n_good, self.reached / self.n_good
+    def _rises(self, max_fpr: float) -> tuple[NDArray[np.float64], ...]:
+        """False positive rates along which each step rises, its share of all, and those after."""
+        low, high = self.above / self.n_good, self.reached / self.n_good
+        end = np.minimum(high, max_fpr)
+        width = end - np.minimum(low, max_fpr)
+        share = np.divide(width, high - low, out=np.ones_like(low), where=high > low)
+        return width, share, max_fpr - end
 
 
 def exact_steps(
