@@ -39,3 +39,23 @@ def test_a_wrong_argument_is_named_before_anything_is_installed(tmp_path, argume
     done = run("compare_anomalib.py", str(tmp_path / "nowhere"), "bottle", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+def test_metrics_are_equal_to_those_of_scikit_learn():
+    done = run("metrics.py", "--without-oracles", "--maps", "4", "--size", "32", "--repeats", "1")
+    assert done.returncode == 0, done.stderr
+    assert "| pixel_roc_auc_score | " in done.stdout
+
+
+def test_metrics_that_differ_are_a_failure():
+    done = run(
+        *("metrics.py", "--without-oracles", "--maps", "4", "--size", "32", "--repeats", "1"),
+        *("--tolerance", "-1"),
+    )
+    assert done.returncode == 1
+
+
+def test_metrics_need_two_maps():
+    done = run("metrics.py", "--maps", "1")
+    assert done.returncode == 2
+    assert "--maps must be 2 or more" in done.stderr

@@ -187,7 +187,7 @@ class Steps:
         return 2 * self.found / (self.found + false_positives + self.n_defective)
 
     def _rises(self, max_fpr: float) -> tuple[NDArray[np.float64], ...]:
-        """False positive rates along which each step rises, its share of all, and those after."""
+        """Widths along which steps rise, their shares within the limit, and those after them."""
         low, high = self.above / self.n_good, self.reached / self.n_good
         end = np.minimum(high, max_fpr)
         width = end - np.minimum(low, max_fpr)

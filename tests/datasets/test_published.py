@@ -256,6 +256,13 @@ def test_the_description_tells_source_and_licence(load, request):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_data_sets_has_a_row_with_source_and_loader(name):
+    *_, url = {**WITH_CATEGORIES, **WITHOUT_CATEGORIES}[name]
+    page = Path(__file__).parents[2] / "docs" / "datasets.md"
+    assert any(url in line and f"load_{name}`" in line for line in page.read_text().splitlines())
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_missing_root_is_an_error_that_tells_source_and_layout(tmp_path, name):
     loader, *_, url = {**WITH_CATEGORIES, **WITHOUT_CATEGORIES}[name]
     arguments = ["x"] if name in WITH_CATEGORIES else []
