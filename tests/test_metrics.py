@@ -1,5 +1,7 @@
 """Metrics of images, pixels and regions, held against their definitions and scikit-learn."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -554,6 +556,20 @@ def test_batches_add_up_to_the_whole(masks, heatmaps):
     assert histogram.roc_auc_score() == whole.roc_auc_score()
     assert (histogram.n_images_, histogram.n_regions_) == (3, 3)
     assert (histogram.n_defective_, histogram.n_good_) == (masks.sum(), (~masks).sum())
+
+
+def test_memory_does_not_grow_with_the_number_of_images():
+    mask, heatmap = np.eye(64, dtype=bool), np.random.RandomState(0).normal(size=(64, 64))
+    histogram = PixelHistogram()
+    peaks = []
+    tracemalloc.start()
+    for n_batches in (2, 40):
+        tracemalloc.reset_peak()
+        for _ in range(n_batches):
+            histogram.update([mask], [heatmap])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 2**16
 
 
 def test_minus_zero_is_zero():
