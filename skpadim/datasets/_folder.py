@@ -74,7 +74,8 @@ def load_folder(
     FileNotFoundError
         If a folder or the mask of a defective image is missing.
     ValueError
-        If a folder holds no image, or a mask has no image or more than one, or another size.
+        If a folder holds no image, `defective` has a sub-folder called "good" that is not `good`,
+        or a mask has no image or more than one, or another size.
 
     See Also
     --------
@@ -123,4 +124,9 @@ def load_folder(
 
 
 def _defect_name(subfolder: Path) -> str:
+    if subfolder.as_posix() == "good":
+        raise ValueError(
+            "defective has a sub-folder called 'good', whose images would be called defective. "
+            "Give it as `good`, or give it another name."
+        )
     return subfolder.as_posix() if subfolder.parts else "defective"
