@@ -11,23 +11,15 @@ is tuned; heatmaps and masks are compared at the size of the network's input.
 """
 
 import argparse
-import ast
 import time
 
-import numpy as np
-from sklearn.metrics import roc_auc_score
+from _evaluation import accuracy, parse_setting
 
 from skpadim import PaDiM, PatchEmbedder
 from skpadim.datasets import load_mvtec_ad, read_masks
-from skpadim.metrics import aupro_score
+from skpadim.heatmaps import heatmap_scores
 
 COLUMNS = ("image AUROC", "pixel AUROC", "PRO", "false alarms", "found", "fit s", "predict s")
-
-
-def parse_setting(text):
-    """Turn "a=1, b='x'" into {"a": 1, "b": "x"}."""
-    call = ast.parse(f"f({text})", mode="eval").body
-    return {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
 
 
 def evaluate(data, setting):
@@ -38,14 +30,12 @@ def evaluate(data, setting):
     heatmaps = detector.predict_heatmap(data.X_test)
     predicted = time.perf_counter()
     masks = read_masks(data.masks_test, heatmaps.shape[1:])
-    scores = -heatmaps.max(axis=(1, 2)).astype(np.float64)
+    scores = heatmap_scores(heatmaps)
     defective = data.y_test == -1
     alarms = scores < detector.offset_
     return (
-        f"{roc_auc_score(defective, -scores):.4f}",
-        f"{roc_auc_score(masks.ravel(), heatmaps.ravel()):.4f}",
-        f"{aupro_score(masks, heatmaps, max_fpr=0.3):.4f}",
-        f"{alarms[~defective].sum()}/{np.sum(~defective)}",
+        *(f"{value:.4f}" for value in accuracy(data.y_test, scores, masks, heatmaps)),
+        f"{alarms[~defective].sum()}/{(~defective).sum()}",
         f"{alarms[defective].sum()}/{defective.sum()}",
         f"{fitted - start:.1f}",
         f"{predicted - fitted:.1f}",
