@@ -2,14 +2,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from skpadim import PatchGaussian
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """Let the scripts be imported."""
+    monkeypatch.syspath_prepend(FOLDER)
 
 
 def run(script, *arguments):
     command = [sys.executable, FOLDER / script, *arguments]
     return subprocess.run(command, capture_output=True, text=True)
+
+
+def table(output):
+    """Cells of the rows of a Markdown table, without its head."""
+    lines = [line for line in output.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 def test_scaling_measures_each_size_with_each_count():
@@ -37,5 +52,136 @@ def test_scaling_names_a_number_that_is_too_small():
 )
 def test_a_wrong_argument_is_named_before_anything_is_installed(tmp_path, arguments, message):
     done = run("compare_anomalib.py", str(tmp_path / "nowhere"), "bottle", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_the_defaults_are_measured_alike_whichever_benchmark_does(folder):
+    root, category = str(folder.parent), folder.name
+    columns = run("accuracy.py", root, category).stdout.splitlines()[-1].split()
+    settings = ("--synthetic", "0", "--setting", "smoothing=4")
+    rows = table(run("defaults.py", root, category, *settings).stdout)
+    assert [row[0] for row in rows] == ["the defaults", "`smoothing=4`"]
+    for row in rows:
+        assert row[1] == row[2] == " / ".join(columns[1:4])
+        assert row[3] == f"{columns[4].split('/')[0]} of 6"
+
+
+def test_settings_that_are_not_skpadims_leave_the_threshold_out(folder):
+    settings = ("top_k=9", "copies='shifts'", "tolerance=1")
+    arguments = [word for text in settings for word in ("--setting", text)]
+    rows = table(
+        run(
+            "defaults.py",
+            str(folder.parent),
+            folder.name,
+            *arguments,
+            "--synthetic",
+            "8",
+            "--moved",
+        ).stdout
+    )
+    assert [row[0] for row in rows] == ["the defaults", *(f"`{text}`" for text in settings)]
+    assert [bool(row[4]) for row in rows] == [True, False, True, False]
+
+
+def test_only_names_settings_that_exist():
+    done = run("defaults.py", "nowhere", "--only", "magic")
+    assert done.returncode == 2
+    assert "--only magic leaves no setting" in done.stderr
+
+
+def test_tolerance_takes_the_smallest_distance_around(benchmarks):
+    from defaults import tolerant_distances
+
+    rng = np.random.default_rng(0)
+    gaussian = PatchGaussian().fit(rng.normal(size=(30, 20, 3)))
+    new = rng.normal(size=(2, 4, 5, 3))
+    # All patches against all Gaussians, by giving each patch to all of them.
+    everywhere = [
+        gaussian.patch_distances(np.broadcast_to(new[:, i, j, None], (2, 20, 3))).reshape(2, 4, 5)
+        for i in range(4)
+        for j in range(5)
+    ]
+    expected = np.empty((2, 4, 5))
+    for k, distances in enumerate(everywhere):
+        i, j = divmod(k, 5)
+        around = distances[:, max(0, i - 1) : i + 2, max(0, j - 1) : j + 2]
+        expected[:, i, j] = around.min(axis=(1, 2))
+    np.testing.assert_allclose(tolerant_distances(gaussian, new, 1), expected, rtol=1e-6)
+    own = gaussian.patch_distances(new.reshape(2, 20, 3)).reshape(2, 4, 5)
+    np.testing.assert_allclose(tolerant_distances(gaussian, new, 0), own, rtol=1e-6)
+
+
+def test_an_images_score_knows_none_of_its_copies(benchmarks):
+    from defaults import scores_by_image
+
+    embeddings = np.random.default_rng(0).normal(size=(20, 3, 4, 4, 5))
+    before = scores_by_image(embeddings)
+    embeddings[7, 1:] += 100
+    after = scores_by_image(embeddings)
+    same_fold = np.arange(20) % 5 == 7 % 5
+    np.testing.assert_array_equal(after[same_fold], before[same_fold])
+    assert np.all(after[~same_fold] != before[~same_fold])
+
+
+def test_copies_begin_with_the_image_itself(benchmarks, parts):
+    from defaults import COPIES
+
+    images = parts.images[:3]
+    for name, n_copies in {"none": 1, "flips": 4, "shifts": 5}.items():
+        copies = COPIES[name](images)
+        assert copies.shape == (3, n_copies, 96, 96, 3)
+        np.testing.assert_array_equal(copies[:, 0], images)
+        assert len(np.unique(copies[0].reshape(n_copies, -1), axis=0)) == n_copies
+    shifted = COPIES["shifts"](images)  # by 2 of 96 pixels
+    np.testing.assert_array_equal(shifted[:, 1, 2:], images[:, :-2])
+    np.testing.assert_array_equal(shifted[:, 4, :, :-2], images[:, :, 2:])
+
+
+def test_masks_move_with_their_images(benchmarks, parts):
+    from _evaluation import ImageSet
+    from protocols import moved
+    from scipy.ndimage import binary_dilation, binary_erosion
+
+    mask = np.zeros((2, 256, 256), bool)
+    mask[0, 90:130, 60:200] = mask[1, 40:200, 100:140] = True
+    images = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=3)
+    data = moved(ImageSet("", images, images, np.array([-1, -1]), mask), seed=0)
+    assert data.train.shape == data.test.shape == (2, 224, 224, 3)
+    assert not np.array_equal(data.train, data.test)
+    for image, moved_mask in zip(data.test, data.masks, strict=True):
+        seen = image[..., 0] > 127
+        assert np.all(seen[binary_erosion(moved_mask)])
+        assert np.all(binary_dilation(moved_mask)[seen])
+    np.testing.assert_array_equal(
+        moved(ImageSet("", images, images, data.y, mask), seed=0).test, data.test
+    )
+
+
+def test_protocols_tell_the_error_of_their_means(folder):
+    arguments = (str(folder.parent), folder.name, "--draws", "2", "--sizes", "5", "19", "--only")
+    rows = table(run("protocols.py", *arguments, "sizes").stdout)
+    assert [row[:2] for row in rows] == [["parts", "5"], ["parts", "19"], ["parts", "24"]]
+    assert [row[6] for row in rows] == ["16.7%", "5.0%", "4.0%"]
+    assert [["±" in cell for cell in row[2:6]] for row in rows] == [
+        [True] * 4,
+        [True] * 4,
+        [False] * 4,
+    ]
+    rows = table(run("protocols.py", *arguments, "moved").stdout)
+    assert [row[1] for row in rows] == ["aligned", "rotated and cropped"]
+    assert all(0 <= float(cell.split(" ± ")[0]) <= 1 for row in rows for cell in row[2:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--draws", "1"), "--draws must be 2 or more, for a standard error; got 1"),
+        (("--sizes", "5", "1"), "--sizes must be 2 or more; got 1"),
+    ],
+)
+def test_protocols_refuse_numbers_that_are_too_small(arguments, message):
+    done = run("protocols.py", "nowhere", "bottle", *arguments)
     assert done.returncode == 2
     assert message in done.stderr

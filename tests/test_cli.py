@@ -56,21 +56,6 @@ def save_image(pixels, path):
 
 
 @pytest.fixture(scope="module")
-def folder(parts, tmp_path_factory):
-    """A data set of 24 good training images, 6 good and 6 defective test images."""
-    folder = tmp_path_factory.mktemp("cli") / "parts"
-    for index, (pixels, mask) in enumerate(zip(parts.images, parts.masks, strict=True)):
-        if index < 24:
-            save_image(pixels, folder / f"train/good/{index}.png")
-        elif index < 30:
-            save_image(pixels, folder / f"test/good/{index}.png")
-        else:
-            save_image(pixels, folder / f"test/bad/{index}.png")
-            save_image(mask, folder / f"ground_truth/bad/{index}_mask.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def model(folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "part.skpadim"
     result = run("fit", folder / "train", "-o", path, "--image-size", 96, "--engine", "torch")
