@@ -1,15 +1,15 @@
 """A search for better defaults: one setting after another, on real and synthetic images.
 
 Prints a Markdown row for the defaults and for each setting: image AUROC / pixel AUROC / PRO up to
-30 % false positives on each set, their means over the sets, good test images called defective on
-all sets, and the time of fit and prediction as multiples of what the defaults take in the same run.
-Nothing is chosen for a category. Scores are made at the size of the network's input; pixels are
-compared at 224 x 224.
+30 % false positives on each set, their means over the sets, and good test images called defective
+on all sets. Nothing is chosen for a category. Scores are made at the size of the network's input;
+pixels are compared at 224 x 224.
 
     python benchmarks/defaults.py ROOT bottle grid
     python benchmarks/defaults.py ROOT bottle grid --only grid_stride neighborhood
-    python benchmarks/defaults.py ROOT bottle grid --moved --setting "tolerance=1"
+    python benchmarks/defaults.py ROOT bottle grid --moved --setting "" --setting "tolerance=1"
     python benchmarks/defaults.py ROOT bottle grid --by-image
+    python benchmarks/defaults.py ROOT bottle --times
 
 Settings are parameters of PaDiM and PatchEmbedder, and three things that skpadim does not do:
 
@@ -22,7 +22,8 @@ Settings are parameters of PaDiM and PatchEmbedder, and three things that skpadi
   parts that are not aligned. No training image is left out there, hence no threshold.
 
 --moved rotates and crops all images, as protocols.py does. The synthetic images are those of
-make_inspection_images, with faint defects.
+make_inspection_images, with faint defects. --times prints what the processor does for fit and
+prediction on the first set, as multiples of the defaults.
 """
 
 import argparse
@@ -48,6 +49,7 @@ from skpadim.gaussian._threshold import conformal_offset
 from skpadim.heatmaps import heatmap_scores, resize_heatmaps, to_heatmaps
 
 SETTINGS = (
+    "",
     "image_size=256",
     "image_size=320",
     "backbone='efficientnet_lite1'",
@@ -66,6 +68,7 @@ SETTINGS = (
     "reg_covar=0.03",
     "reg_covar=0.3",
     "reg_covar=1",
+    "smoothing=1",
     "smoothing=2",
     "smoothing=3",
     "smoothing=5",
@@ -101,7 +104,8 @@ def faint_defects(n, mask_size, image_size=320):
 class Setting:
     """Parameters of a row, and what they make of images."""
 
-    def __init__(self, text):
+    def __init__(self, text=""):
+        self.name = f"`{text}`" if text else "the defaults"
         parameters = parse_setting(text)
         self.top_k = parameters.pop("top_k", 1)
         self.copies = parameters.pop("copies", "none")
@@ -178,72 +182,62 @@ def shifts(images):
 COPIES = {"none": only_themselves, "flips": flips, "shifts": shifts}
 
 
-def measure(setting, sets):
-    """Return the accuracy on each set, good images called defective, and the times."""
-    accuracies, n_alarms, fit_s, predict_s = [], 0, 0, 0
-    for data in sets:
-        start = time.perf_counter()
-        detector = setting.fit(data.train)
-        fitted = time.perf_counter()
-        heatmaps, scores = setting.predict(detector, data.test)
-        predict_s += time.perf_counter() - fitted
-        fit_s += fitted - start
-        maps = resize_heatmaps(heatmaps, data.masks.shape[1:])
-        accuracies.append(accuracy(data.y, scores, data.masks, maps))
-        n_alarms += np.sum(scores[data.y == 1] < detector.offset_)
-    return np.array(accuracies), n_alarms, fit_s, predict_s
-
-
-def print_settings(texts, sets):
-    print_head(
-        "setting",
-        *(data.name for data in sets),
-        "mean",
-        "false alarms",
-        "fit",
-        "predict",
-    )
+def print_accuracies(settings, sets):
+    print_head("setting", *(data.name for data in sets), "mean", "false alarms")
     n_good = sum(np.sum(data.y == 1) for data in sets)
-    defaults = Setting("")
-    measure(defaults, sets[:1])  # what is slow only once
-    default_row = measure(defaults, sets)
-
-    def print_setting(name, setting, row):
-        accuracies, n_alarms, fit_s, predict_s = row
-        means = accuracies.mean(axis=0)
+    for setting in settings:
+        accuracies, n_alarms = [], 0
+        for data in sets:
+            detector = setting.fit(data.train)
+            heatmaps, scores = setting.predict(detector, data.test)
+            heatmaps = resize_heatmaps(heatmaps, data.masks.shape[1:])
+            accuracies.append(accuracy(data.y, scores, data.masks, heatmaps))
+            n_alarms += np.sum(scores[data.y == 1] < detector.offset_)
+        accuracies.append(np.mean(accuracies, axis=0))
         print_row(
-            name,
-            *(" / ".join(f"{value:.4f}" for value in values) for values in (*accuracies, means)),
+            setting.name,
+            *(" / ".join(f"{value:.4f}" for value in values) for values in accuracies),
             f"{n_alarms} of {n_good}" if setting.sets_a_threshold else "",
-            f"{fit_s / default_row[2]:.2f}",
-            f"{predict_s / default_row[3]:.2f}",
         )
 
-    print_setting("the defaults", defaults, default_row)
-    for text in texts:
-        setting = Setting(text)
-        print_setting(f"`{text}`", setting, measure(setting, sets))
-    print(f"\nThe defaults: fit {default_row[2]:.1f} s, predict {default_row[3]:.1f} s.")
+
+def print_times(settings, data):
+    """Count what all threads do: others may use the processor as well."""
+    print_head("setting", "fit", "predict")
+    seconds_of(Setting(), data)  # what is slow only once
+    of_defaults = seconds_of(Setting(), data)
+    for setting in settings:
+        ratios = seconds_of(setting, data) / of_defaults
+        print_row(setting.name, *(f"{ratio:.2f}" for ratio in ratios))
+
+
+def seconds_of(setting, data):
+    times = [time.process_time()]
+    detector = setting.fit(data.train)
+    times.append(time.process_time())
+    setting.predict(detector, data.test)
+    times.append(time.process_time())
+    return np.diff(times)
 
 
 def print_thresholds(sets):
     """Compare leaving out one copy with leaving out all copies of a fifth of the images."""
     print_head("copies", "set", "left out", "false alarms", "found")
-    for copies in COPIES:
+    detector = PaDiM(embedder=PatchEmbedder())
+    for copies in ("flips", "shifts"):
         for data in sets:
-            setting = Setting(f"copies={copies!r}")
-            detector = setting.fit(data.train)
-            _, scores = setting.predict(detector, data.test)
-            embeddings = np.stack(
-                [
-                    detector.embedder_.transform(copy)
-                    for copy in COPIES[copies](data.train).swapaxes(0, 1)
-                ],
-                axis=1,
-            )
-            by_copy = detector.calibration_scores_
-            by_image = scores_by_image(embeddings)
-            for way, calibration in (("a copy", by_copy), (f"a {FOLDS}th of the images", by_image)):
+            images = COPIES[copies](data.train)
+            embeddings = detector.embedder.transform(images.reshape(-1, *images.shape[2:]))
+            moments = moments_of(embeddings)
+            gaussian = PatchGaussian().fit_moments(moments)
+            by_copy = gaussian.leave_one_out(moments).distances
+            calibrations = {
+                "a copy": scores_by(by_copy, embeddings),
+                f"a {FOLDS}th of the images": scores_by_image(embeddings, images.shape[1]),
+            }
+            test = detector.embedder.transform(data.test)
+            scores = scores_by(gaussian.patch_distances, test)
+            for way, calibration in calibrations.items():
                 called = scores < conformal_offset(calibration, detector.false_alarm_rate)
                 alarms, found = called[data.y == 1], called[data.y == -1]
                 print_row(
@@ -255,19 +249,27 @@ def print_thresholds(sets):
                 )
 
 
-def scores_by_image(embeddings):
-    """Score images by models that have seen none of their copies."""
-    n, n_copies, rows, columns, d = embeddings.shape
+def moments_of(embeddings):
+    n, rows, columns, d = embeddings.shape
+    return PatchMoments(n).update(embeddings.reshape(n, rows * columns, d))
+
+
+def scores_by(distances, embeddings):
+    n, rows, columns, d = embeddings.shape
+    on_grid = distances(embeddings.reshape(n, rows * columns, d)).reshape(n, rows, columns)
+    return heatmap_scores(to_heatmaps(on_grid, (MASK_SIZE, MASK_SIZE)))
+
+
+def scores_by_image(embeddings, n_copies):
+    """Score images, the first of their copies, by models that have seen none of these."""
+    n = len(embeddings) // n_copies
     folds = np.arange(n) % FOLDS
     scores = np.empty(n)
     for fold in range(FOLDS):
-        moments = PatchMoments(np.sum(folds != fold) * n_copies)
-        for copy in range(n_copies):
-            moments.update(embeddings[folds != fold, copy].reshape(-1, rows * columns, d))
-        gaussian = PatchGaussian().fit_moments(moments, overwrite_moments=True)
-        left_out = embeddings[folds == fold, 0].reshape(-1, rows * columns, d)
-        distances = gaussian.patch_distances(left_out).reshape(-1, rows, columns)
-        scores[folds == fold] = heatmap_scores(to_heatmaps(distances, (MASK_SIZE, MASK_SIZE)))
+        seen = np.repeat(folds != fold, n_copies)
+        gaussian = PatchGaussian().fit_moments(moments_of(embeddings[seen]))
+        left_out = embeddings[::n_copies][folds == fold]
+        scores[folds == fold] = scores_by(gaussian.patch_distances, left_out)
     return scores
 
 
@@ -294,6 +296,7 @@ def main():
         "--moved", action="store_true", help="rotate and crop all images, as protocols.py does"
     )
     parser.add_argument("--by-image", action="store_true", help="compare thresholds of copies")
+    parser.add_argument("--times", action="store_true", help="of the first set, not the accuracy")
     arguments = parser.parse_args()
     texts = arguments.setting or [t for t in SETTINGS if any(part in t for part in arguments.only)]
     if not texts:
@@ -304,10 +307,13 @@ def main():
         sets.append(faint_defects(arguments.synthetic, size))
     if arguments.moved:
         sets = [moved(data, seed=0) for data in sets]
+    settings = [Setting(text) for text in texts]
     if arguments.by_image:
         print_thresholds(sets)
+    elif arguments.times:
+        print_times(settings, sets[0])
     else:
-        print_settings(texts, sets)
+        print_accuracies(settings, sets)
 
 
 if __name__ == "__main__":
