@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from skpadim import PatchGaussian
+from skpadim.datasets import make_inspection_images
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -14,6 +16,18 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 def benchmarks(monkeypatch):
     """Let the scripts be imported."""
     monkeypatch.syspath_prepend(FOLDER)
+
+
+@pytest.fixture
+def printed(benchmarks, monkeypatch, capsys):
+    """Run a script in this process, which has imported what others would take seconds for."""
+
+    def run_here(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        importlib.import_module(script).main()
+        return capsys.readouterr().out
+
+    return run_here
 
 
 def run(script, *arguments):
@@ -56,39 +70,39 @@ def test_a_wrong_argument_is_named_before_anything_is_installed(tmp_path, argume
     assert message in done.stderr
 
 
-def test_the_defaults_are_measured_alike_whichever_benchmark_does(folder):
-    root, category = str(folder.parent), folder.name
-    columns = run("accuracy.py", root, category).stdout.splitlines()[-1].split()
+def test_the_defaults_are_measured_alike_whichever_benchmark_does(printed, folder):
+    columns = printed("accuracy", str(folder.parent), folder.name).splitlines()[-1].split()
     settings = ("--synthetic", "0", "--setting", "", "--setting", "smoothing=4")
-    rows = table(run("defaults.py", root, category, *settings).stdout)
+    rows = table(printed("defaults", str(folder.parent), folder.name, *settings))
     assert [row[0] for row in rows] == ["the defaults", "`smoothing=4`"]
     for row in rows:
         assert row[1] == row[2] == " / ".join(columns[1:4])
         assert row[3] == f"{columns[4].split('/')[0]} of 6"
 
 
-def test_settings_that_are_not_skpadims_leave_the_threshold_out(folder):
-    settings = ("", "top_k=9", "copies='shifts'", "tolerance=1")
+def test_settings_that_are_not_skpadims_leave_the_threshold_out(printed, folder):
+    settings = ("top_k=9", "copies='shifts'", "tolerance=1")
     arguments = [word for text in settings for word in ("--setting", text)]
-    rows = table(
-        run(
-            "defaults.py",
-            str(folder.parent),
-            folder.name,
-            *arguments,
-            "--synthetic",
-            "8",
-            "--moved",
-        ).stdout
-    )
-    assert [row[0] for row in rows] == ["the defaults", *(f"`{text}`" for text in settings[1:])]
-    assert [bool(row[4]) for row in rows] == [True, False, True, False]
+    arguments += ["--synthetic", "0", "--moved"]
+    rows = table(printed("defaults", str(folder.parent), folder.name, *arguments))
+    assert [row[0] for row in rows] == [f"`{text}`" for text in settings]
+    assert [bool(row[3]) for row in rows] == [False, True, False]
 
 
-def test_only_names_settings_that_exist():
-    done = run("defaults.py", "nowhere", "--only", "magic")
-    assert done.returncode == 2
-    assert "--only magic leaves no setting" in done.stderr
+def test_faint_defects_are_where_the_masks_are(benchmarks):
+    from defaults import faint_defects
+
+    data = faint_defects(4, mask_size=64, image_size=64)
+    whole = make_inspection_images(4, 0, image_size=64, random_state=1).images
+    assert data.masks[:4].sum() == 0
+    assert data.masks[4:].any(axis=(1, 2)).all()
+    assert np.array_equal(data.y, np.repeat([1, -1], 4))
+    changed = np.abs(data.test[4:].astype(int) - whole).max(axis=3)
+    full = np.abs(
+        make_inspection_images(0, 4, image_size=64, random_state=1).images.astype(int) - whole
+    ).max(axis=3)
+    assert changed[data.masks[4:]].mean() > 10 * changed[~data.masks[4:]].mean()
+    np.testing.assert_array_less(np.abs(changed - full / 2), 0.51)
 
 
 def test_tolerance_takes_the_smallest_distance_around(benchmarks):
@@ -159,29 +173,36 @@ def test_masks_move_with_their_images(benchmarks, parts):
     )
 
 
-def test_protocols_tell_the_error_of_their_means(folder):
-    arguments = (str(folder.parent), folder.name, "--draws", "2", "--sizes", "5", "19", "--only")
-    rows = table(run("protocols.py", *arguments, "sizes").stdout)
-    assert [row[:2] for row in rows] == [["parts", "5"], ["parts", "19"], ["parts", "24"]]
-    assert [row[6] for row in rows] == ["16.7%", "5.0%", "4.0%"]
-    assert [["±" in cell for cell in row[2:6]] for row in rows] == [
-        [True] * 4,
-        [True] * 4,
-        [False] * 4,
-    ]
-    rows = table(run("protocols.py", *arguments, "moved").stdout)
+def test_protocols_tell_the_error_of_their_means(printed, folder):
+    arguments = (str(folder.parent), folder.name, "--draws", "2", "--sizes", "5", "--only")
+    rows = table(printed("protocols", *arguments, "sizes"))
+    assert [row[:2] for row in rows] == [["parts", "5"], ["parts", "24"]]
+    assert [row[6] for row in rows] == ["16.7%", "4.0%"]
+    assert [["±" in cell for cell in row[2:6]] for row in rows] == [[True] * 4, [False] * 4]
+    rows = table(printed("protocols", *arguments, "moved"))
     assert [row[1] for row in rows] == ["aligned", "rotated and cropped"]
     assert all(0 <= float(cell.split(" ± ")[0]) <= 1 for row in rows for cell in row[2:])
 
 
+def test_a_standard_error_is_that_of_the_mean(benchmarks):
+    from protocols import in_percent, in_words, promised
+
+    assert in_words([[0.25, 1], [0.5, 1], [0.75, 1]]) == ["0.500 ± 0.144", "1.000 ± 0.000"]
+    assert in_percent([0.25, 0.5, 0.75]) == "50.0% ± 14.4%"
+    assert [promised(n) for n in (5, 19, 39, 40)] == [1 / 6, 1 / 20, 2 / 40, 2 / 41]
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("script", "arguments", "message"),
     [
-        (("--draws", "1"), "--draws must be 2 or more, for a standard error; got 1"),
-        (("--sizes", "5", "1"), "--sizes must be 2 or more; got 1"),
+        ("protocols", ("--draws", "1"), "--draws must be 2 or more, for a standard error; got 1"),
+        ("protocols", ("--sizes", "5", "1"), "--sizes must be 2 or more; got 1"),
+        ("defaults", ("--only", "magic"), "--only magic leaves no setting"),
     ],
 )
-def test_protocols_refuse_numbers_that_are_too_small(arguments, message):
-    done = run("protocols.py", "nowhere", "bottle", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_a_wrong_argument_is_named_before_images_are_read(
+    printed, capsys, script, arguments, message
+):
+    with pytest.raises(SystemExit, match="2"):
+        printed(script, "nowhere", "bottle", *arguments)
+    assert message in capsys.readouterr().err
