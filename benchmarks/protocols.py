@@ -21,12 +21,15 @@ import warnings
 import numpy as np
 from _evaluation import ImageSet, accuracy, print_head, print_row, read_category
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from skpadim import PaDiM, PatchEmbedder
 from skpadim.heatmaps import heatmap_scores
 
 # Of the paper, in pixels and degrees.
 RESIZED, CROPPED, ANGLE = 256, 224, 10
+# In pixels: wide enough for nearly all that is black.
+MARGIN = 32
 MEASURES = ("image AUROC", "pixel AUROC", "PRO")
 
 
@@ -69,12 +72,12 @@ def middle(masks):
     return masks[:, margin : margin + CROPPED, margin : margin + CROPPED]
 
 
-def evaluate(data, size=None, **embedder):
-    """Fit, and return the accuracy of heatmaps at a size, which by default is the network's."""
+def judge(data, size=None, **embedder):
+    """Fit, and return heatmaps of a size, which by default is the network's, and scores."""
     detector = PaDiM(embedder=PatchEmbedder(**embedder)).fit(data.train)
     heatmaps = detector.predict_heatmap(data.test, size)
     scores = heatmap_scores(heatmaps) if size is None else detector.score_samples(data.test)
-    return accuracy(data.y, scores, data.masks, heatmaps)
+    return scores, heatmaps
 
 
 def in_words(draws):
@@ -88,26 +91,33 @@ def in_words(draws):
 
 
 def parts_that_are_moved(categories, arguments):
-    print_head("", "images", *MEASURES)
+    print_head("", "images", *MEASURES, f"image AUROC, but for {MARGIN} pixels at the border")
     for data in categories:
         aligned = data._replace(masks=middle(data.masks))
-        row = evaluate(aligned, image_size=RESIZED, crop_size=CROPPED)
+        row = with_and_without_border(aligned, image_size=RESIZED, crop_size=CROPPED)
         print_row(data.name, "aligned", *in_words([row]))
-        draws = [evaluate(moved(data, seed)) for seed in range(arguments.draws)]
+        draws = [with_and_without_border(moved(data, seed)) for seed in range(arguments.draws)]
         print_row(data.name, "rotated and cropped", *in_words(draws))
+
+
+def with_and_without_border(data, **embedder):
+    scores, heatmaps = judge(data, **embedder)
+    inner = heatmap_scores(heatmaps[:, MARGIN:-MARGIN, MARGIN:-MARGIN])
+    return *accuracy(data.y, scores, data.masks, heatmaps), roc_auc_score(data.y == -1, -inner)
 
 
 def ways_to_resize(categories, arguments):
     print_head("", "images", "pixels compared", *MEASURES)
+    crop = {"image_size": RESIZED, "crop_size": CROPPED}
     for data in categories:
-        in_crop = data._replace(masks=middle(data.masks))
-        crop = {"image_size": RESIZED, "crop_size": CROPPED}
-        for images, pixels, row in (
-            ("224", "all", evaluate(data, RESIZED, image_size=CROPPED)),
-            ("256", "all", evaluate(data, image_size=RESIZED)),
-            ("256, cropped to 224", "all", evaluate(data, RESIZED, **crop)),
-            ("256, cropped to 224", "of the crop", evaluate(in_crop, **crop)),
+        for images, pixels, judged, masks in (
+            ("224", "all", judge(data, RESIZED, image_size=CROPPED), data.masks),
+            ("256", "all", judge(data, image_size=RESIZED), data.masks),
+            ("256, cropped to 224", "all", judge(data, RESIZED, **crop), data.masks),
+            ("256, cropped to 224", "of the crop", judge(data, **crop), middle(data.masks)),
         ):
+            scores, heatmaps = judged
+            row = accuracy(data.y, scores, masks, heatmaps)
             print_row(data.name, images, pixels, *in_words([row]))
 
 
