@@ -206,3 +206,21 @@ def test_a_wrong_argument_is_named_before_images_are_read(
     with pytest.raises(SystemExit, match="2"):
         printed(script, "nowhere", "bottle", *arguments)
     assert message in capsys.readouterr().err
+
+
+def test_times_are_multiples_of_the_defaults(printed, folder):
+    settings = ("--synthetic", "0", "--times", "--setting", "grid_stride=16")
+    rows = table(printed("defaults", str(folder.parent), folder.name, *settings))
+    assert rows[0] == ["the defaults", "1.00", "1.00"]
+    assert rows[1][0] == "`grid_stride=16`"
+    assert all(float(cell) > 0 for cell in rows[1][1:])
+
+
+def test_copies_are_left_out_one_by_one_and_by_image(printed, folder):
+    arguments = ("--synthetic", "0", "--by-image", "--only", "flips")
+    rows = table(printed("defaults", str(folder.parent), folder.name, *arguments))
+    assert [row[:3] for row in rows] == [
+        ["flips", "parts", "a copy"],
+        ["flips", "parts", "a 5th of the images"],
+    ]
+    assert all(row[3].endswith(" of 6") and row[4].endswith(" of 6") for row in rows)
