@@ -1,10 +1,11 @@
 """False alarms and power of rank tests on windows of scores, as docs/how_to/drift.md uses them.
 
-First by simulation, with scores that are exchangeable; ranks do not depend on their distribution.
-Then on real good images: a random third is held out, what is left is learnt from, and windows are
-drawn from the held-out third, as it is and with each drift. Pixels are those of the network's
-input, 224 x 224.
+Without arguments by simulation, of scores that are exchangeable; ranks do not depend on their
+distribution. With a data set laid out like MVTec AD on real good images: a random third is held
+out, the others are learnt from, and windows are drawn from that third, as it is and with each
+drift. Pixels are those of the network's input, 224 x 224.
 
+    python benchmarks/drift.py
     python benchmarks/drift.py ROOT bottle grid
 """
 
@@ -46,15 +47,16 @@ def noisy(sd):
 DRIFTS = {
     "none": brighter(1),
     "2 % darker": brighter(0.98),
+    "3 % darker": brighter(0.97),
     "5 % darker": brighter(0.95),
-    "10 % darker": brighter(0.9),
+    "5 % brighter": brighter(1.05),
     "blur, sigma 0.5 pixels": blurred(0.5),
     "blur, sigma 1 pixel": blurred(1),
     "moved by 1 pixel": moved(1),
     "moved by 2 pixels": moved(2),
     "moved by 4 pixels": moved(4),
-    "noise, sd 2 grey levels": noisy(2),
-    "noise, sd 4 grey levels": noisy(4),
+    "noise, sd 0.5 grey levels": noisy(0.5),
+    "noise, sd 1 grey level": noisy(1),
 }
 
 
@@ -144,15 +146,18 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("root", help="folder laid out like MVTec AD")
+    parser.add_argument("root", nargs="?", help="folder laid out like MVTec AD")
     parser.add_argument("categories", nargs="*")
-    parser.add_argument("--splits", type=int, default=10)
-    parser.add_argument("--windows", type=int, default=200, help="of each size and split")
+    parser.add_argument(
+        "--repeats", type=int, default=10, help="splits; a twentieth of the references"
+    )
+    parser.add_argument("--windows", type=int, default=200, help="of each size and repeat")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
-    simulate(200, arguments.windows, rng)
+    if arguments.root is None:
+        simulate(20 * arguments.repeats, arguments.windows, rng)
     for category in arguments.categories:
-        measure(arguments.root, category, arguments.splits, arguments.windows, rng)
+        measure(arguments.root, category, arguments.repeats, arguments.windows, rng)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-app = FastAPI(title="skpadim", lifespan=lifespan)
+app = FastAPI(lifespan=lifespan, openapi_url=None)  # its pages load scripts from elsewhere
 
 
 @app.get("/health")
