@@ -26,6 +26,15 @@ def test_scaling_names_a_number_that_is_too_small():
     assert "--counts must be 2 or more; got 1" in done.stderr
 
 
+def test_drift_gives_the_rates_of_both_tests_at_each_size():
+    lines = run("drift.py", "--repeats", "1", "--windows", "5").stdout.splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "%" in line]
+    sizes = [("50", "10"), ("200", "10"), ("200", "20"), ("200", "50")]
+    tests = ["Mann-Whitney", "Kolmogorov-Smirnov"]
+    assert [row[:3] for row in rows] == [[*size, test] for size in sizes for test in tests]
+    assert all(0 <= float(cell.rstrip("%")) <= 100 for row in rows for cell in row[3:])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
