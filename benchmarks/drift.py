@@ -1,6 +1,6 @@
 """False alarms and power of rank tests on windows of scores, as docs/how_to/drift.md uses them.
 
-Without arguments by simulation, of scores that are exchangeable; ranks do not depend on their
+Without ROOT by simulation, of scores that are exchangeable; ranks do not depend on their
 distribution. With a data set laid out like MVTec AD on real good images: a random third is held
 out, the others are learnt from, and windows are drawn from that third, as it is and with each
 drift. Pixels are those of the network's input, 224 x 224.
