@@ -7,13 +7,12 @@ Needs psutil. Clients are threads of this process, and share the cores with the 
 
 import argparse
 import http.client
-import itertools
 import os
 import socket
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -43,18 +42,13 @@ def start(model, **options):
     raise RuntimeError(f"the server has ended with status {server.returncode}.")
 
 
-def load(port, pictures, n_requests, n_clients, deadline):
+def load(port, pictures, numbers, n_clients, deadline):
     """Send requests, each client one after the other; return their latencies in seconds."""
-    numbers, latencies = iter(range(n_requests)), []
-    turn = threading.Lock()
 
-    def client():
+    def client(_):
+        latencies = []
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        while time.monotonic() < deadline:
-            with turn:
-                number = next(numbers, None)
-            if number is None:
-                break
+        for number in numbers:  # of which each client takes the next
             content_type, body = pictures[number % len(pictures)]
             started = time.perf_counter()
             connection.request("POST", "/predict", body, {"Content-Type": content_type})
@@ -63,14 +57,13 @@ def load(port, pictures, n_requests, n_clients, deadline):
             latencies.append(time.perf_counter() - started)
             if response.status != 200:
                 raise RuntimeError(f"{response.status}: {answer.decode()}")
+            if time.monotonic() > deadline:
+                break
         connection.close()
+        return latencies
 
-    clients = [threading.Thread(target=client) for _ in range(n_clients)]
-    for thread in clients:
-        thread.start()
-    for thread in clients:
-        thread.join()
-    return latencies
+    with ThreadPoolExecutor(n_clients) as clients:
+        return np.concatenate(list(clients.map(client, range(n_clients))))
 
 
 def main():
@@ -89,12 +82,12 @@ def main():
         deadline = time.monotonic() + arguments.seconds
         print("requests  requests/s  p50 ms  p99 ms  RSS MB")
         print(f"{0:8}  {'':10}  {'':6}  {'':6}  {process.memory_info().rss / 1e6:6.0f}")
-        for done in itertools.count(0, 1000):
-            n_requests = min(1000, arguments.requests - done)
-            if n_requests <= 0 or time.monotonic() > deadline:
+        for done in range(0, arguments.requests, 1000):
+            if time.monotonic() > deadline:
                 break
+            numbers = iter(range(done, min(done + 1000, arguments.requests)))
             started = time.perf_counter()
-            latencies = load(port, pictures, n_requests, arguments.clients, deadline)
+            latencies = load(port, pictures, numbers, arguments.clients, deadline)
             rate = len(latencies) / (time.perf_counter() - started)
             p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
             rss = process.memory_info().rss / 1e6
