@@ -5,7 +5,7 @@ distribution. With a data set laid out like MVTec AD on real good images: a rand
 out, the others are learnt from, and windows are drawn from that third, as it is and with each
 drift. Pixels are those of the network's input, 224 x 224.
 
-    python benchmarks/drift.py --windows 20000
+    python benchmarks/drift.py --repeats 50 --windows 8000
     python benchmarks/drift.py ROOT bottle grid
 """
 
