@@ -166,10 +166,10 @@ def main():
     )
     parser.add_argument("--windows", type=int, default=200, help="of each size and repeat")
     arguments = parser.parse_args()
-    rng = np.random.default_rng(0)
     if arguments.root is None:
-        simulate(20 * arguments.repeats, arguments.windows, rng)
+        simulate(20 * arguments.repeats, arguments.windows, np.random.default_rng(0))
     for category in arguments.categories:
+        rng = np.random.default_rng(0)  # of its own, so that a category does not depend on others
         measure(arguments.root, category, arguments.repeats, arguments.windows, rng)
 
 
