@@ -16,7 +16,7 @@ class Skpadim(Contender):
         # The module of the engines imports torch.
         engines = importlib.import_module("skpadim.embedding._engines")
         if self.settings["embedder"]["engine"] == "openvino":
-            engines._import_openvino()
+            engines.import_without_telemetry("openvino")
 
     def fit(self):
         from skpadim import PaDiM, PatchEmbedder

@@ -10,6 +10,7 @@ import io
 import warnings
 
 import numpy as np
+from _evaluation import read_rgb
 from PIL import Image
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, check_cv
@@ -41,10 +42,6 @@ class Category:
         self.E_test = embedder.transform(self.test)
         self.E = np.concatenate([self.E_train, self.E_test])
         self.y = np.concatenate([np.ones(len(self.train), int), self.y_test])
-
-
-def read_rgb(paths):
-    return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
 
 
 def count(called):

@@ -8,16 +8,28 @@ if TYPE_CHECKING:
     from skpadim._padim import PaDiM
     from skpadim._report import report
     from skpadim.embedding import PatchEmbedder
+    from skpadim.export import export_onnx, export_openvino
     from skpadim.gaussian import PatchGaussian
     from skpadim.persistence import load, save
 
-__all__ = ["PaDiM", "PatchEmbedder", "PatchGaussian", "load", "report", "save"]
+__all__ = [
+    "PaDiM",
+    "PatchEmbedder",
+    "PatchGaussian",
+    "export_onnx",
+    "export_openvino",
+    "load",
+    "report",
+    "save",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
     "PaDiM": "skpadim._padim",
     "PatchEmbedder": "skpadim.embedding",
     "PatchGaussian": "skpadim.gaussian",
+    "export_onnx": "skpadim.export",
+    "export_openvino": "skpadim.export",
     "load": "skpadim.persistence",
     "report": "skpadim._report",
     "save": "skpadim.persistence",

@@ -31,7 +31,7 @@ from skpadim.gaussian._validation import (
     unfitted_copy,
     validate_embeddings,
 )
-from skpadim.heatmaps import heatmap_scores, to_heatmaps
+from skpadim.heatmaps import check_smoothing, heatmap_scores, to_heatmaps
 from skpadim.images import ImageSequence
 
 # Embeddings of the first training images stay in memory for the second pass, up to this size; the
@@ -65,9 +65,11 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     n_components : int, float or None, default=None
         Dimensions left after the reduction: a number, a share of those there are, in (0, 1],
         or None for all.
-    reduction : {"random", "orthogonal", "pca"} or array-like of int, default="random"
-        How dimensions are reduced, see :class:`~skpadim.PatchGaussian`. Dimensions that
-        are not selected are not computed to the end.
+    reduction : {"random", "stratified", "orthogonal", "semi-orthogonal", "pca", "npca"} or \
+            array-like of int, default="random"
+        How dimensions are reduced, see :class:`~skpadim.PatchGaussian`. "stratified" is a random
+        subset with as many dimensions of each layer as of any other, as far as it has them.
+        Dimensions that are not selected are not computed to the end.
     reg_covar : float, default=0.1
         Strength of the ridge on each covariance.
     reg_relative : bool, default=True
@@ -77,11 +79,19 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         Whether to keep the factors of the Gaussians in 16-bit integers, which halves the model, in
         memory and on disk. Scores change by about 1e-5 of themselves.
     smoothing : float, default=4.0
-        Standard deviation of the Gaussian filter on heatmaps, in pixels of the network's input
-        (in grid cells with "passthrough"); 0 for none. Like `interpolation`, it may be changed
+        Size of the filter on heatmaps, in pixels of the network's input (in grid cells with
+        "passthrough"): the standard deviation of the Gaussian filter, or the width of the uniform
+        one, which must be odd; 0 for none. Like the three parameters that follow, it may be changed
         after `fit`, but the threshold then needs :meth:`calibrate`.
-    interpolation : {"bilinear", "bicubic"}, default="bilinear"
-        From the patch grid to the image.
+    smoothing_filter : {"gaussian", "uniform"}, default="gaussian"
+        Weights of the filter. "uniform" is the mean over a square.
+    smoothing_mode : {"reflect", "mirror", "constant"}, default="reflect"
+        What the filter finds beyond the border of a heatmap, by the names of
+        :func:`scipy.ndimage.gaussian_filter`: the heatmap mirrored with its last pixel repeated,
+        mirrored without, or zeros.
+    interpolation : {"nearest", "bilinear", "bicubic"}, default="bilinear"
+        From the patch grid to the image. With "nearest" and ``smoothing=0`` the score of an image
+        is that of its most anomalous patch.
     contamination : "auto" or float, default="auto"
         With "auto" the threshold comes from `false_alarm_rate`. A share in (0, 0.5] of the training
         images that are defective: that share of them falls below the threshold.
@@ -98,7 +108,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         kind of workers, such as those of a dask cluster; -1 is one for each core. A single worker
         uses all cores already: see the guide to scaling for when more are faster.
     random_state : int, RandomState instance or None, default=None
-        Draws the reductions "random" and "orthogonal".
+        Draws the reductions "random", "stratified", "orthogonal" and "semi-orthogonal".
     verbose : int, default=0
         1 shows progress in images per second.
 
@@ -157,12 +167,14 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             Interval(Real, 0, 1, closed="right"),
             None,
         ],
-        "reduction": [StrOptions({"random", *PROJECTIONS}), "array-like"],
+        "reduction": [StrOptions({"random", "stratified", *PROJECTIONS}), "array-like"],
         "reg_covar": [Interval(Real, 0, None, closed="left")],
         "reg_relative": ["boolean"],
         "compact": ["boolean"],
         "smoothing": [Interval(Real, 0, None, closed="left")],
-        "interpolation": [StrOptions({"bilinear", "bicubic"})],
+        "smoothing_filter": [StrOptions({"gaussian", "uniform"})],
+        "smoothing_mode": [StrOptions({"reflect", "mirror", "constant"})],
+        "interpolation": [StrOptions({"nearest", "bilinear", "bicubic"})],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
         "memory": [str, HasMethods(["cache"]), None],
@@ -183,6 +195,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         reg_relative: bool = True,
         compact: bool = False,
         smoothing: float = 4.0,
+        smoothing_filter: str = "gaussian",
+        smoothing_mode: str = "reflect",
         interpolation: str = "bilinear",
         contamination: float | str = "auto",
         false_alarm_rate: float = 0.05,
@@ -198,6 +212,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         self.reg_relative = reg_relative
         self.compact = compact
         self.smoothing = smoothing
+        self.smoothing_filter = smoothing_filter
+        self.smoothing_mode = smoothing_mode
         self.interpolation = interpolation
         self.contamination = contamination
         self.false_alarm_rate = false_alarm_rate
@@ -205,6 +221,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        check_smoothing(self.smoothing, self.smoothing_filter)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> "PaDiM":
@@ -453,7 +473,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             PatchEmbedder(self.embedder) if isinstance(self.embedder, str) else clone(self.embedder)
         ).fit()
         images = only_good(ImageSequence(X), y)
-        channels = self._select(embedder.output_shape[2])
+        channels = self._select(embedder.output_shape[2], embedder.layer_depths)
         return ImageStream(images, embedder, channels, self.memory, self.verbose)
 
     def _open(self, X: Any, y: Any = None) -> Stream:
@@ -465,22 +485,31 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         if isinstance(self.embedder_, str):
             X = validate_embeddings(self, X, reset=False, dtype=self.gaussian_.location_.dtype)
             return EmbeddingStream(only_good(X, y), self.grid_shape_, channels)
+        images = only_good(ImageSequence(X), y)
+        embedder = self._checked_embedder(self.embedder_)
+        return ImageStream(images, embedder, channels, self.memory, self.verbose)
+
+    def _checked_embedder(self, embedder: PatchEmbedder) -> PatchEmbedder:
+        """Make sure that the embedder in use is the one of the fit."""
         if isinstance(self.embedder, PatchEmbedder):
             # A model may well be used on another device than it was fitted on.
             free = {name: getattr(self.embedder, name) for name in _FREE_EMBEDDER_PARAMETERS}
-            self.embedder_.set_params(**free)
-        images = only_good(ImageSequence(X), y)
-        if self.embedder_.weights_hash != self.weights_hash_:
+            embedder.set_params(**free)
+        if embedder.weights_hash != self.weights_hash_:
             raise ValueError(
-                f"the weights of backbone={self.embedder_.backbone!r} are not those that the model "
-                f"was fitted with: their SHA-256 is {self.embedder_.weights_hash[:8]}..., not "
+                f"the weights of backbone={embedder.backbone!r} are not those that the model was "
+                f"fitted with: their SHA-256 is {embedder.weights_hash[:8]}..., not "
                 f"{self.weights_hash_[:8]}... All scores would be wrong. Give it those weights, or "
                 "fit it again."
             )
-        return ImageStream(images, self.embedder_, channels, self.memory, self.verbose)
+        return embedder
 
-    def _select(self, n_dimensions: int) -> NDArray[np.intp] | None:
-        return select_dimensions(n_dimensions, self.n_components, self.reduction, self.random_state)
+    def _select(
+        self, n_dimensions: int, layer_depths: tuple[int, ...] | None = None
+    ) -> NDArray[np.intp] | None:
+        return select_dimensions(
+            n_dimensions, self.n_components, self.reduction, self.random_state, layer_depths
+        )
 
     def _make_gaussian(self) -> PatchGaussian:
         # A selection is made by the stream; only a projection is the Gaussian's.
@@ -578,9 +607,12 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             distances=distances,
             grid_shape=stream.grid_shape,
             size=stream.heatmap_size,
-            smoothing=self.smoothing,
-            interpolation=self.interpolation,
+            **self._heatmap_parameters(),
         )
+
+    def _heatmap_parameters(self) -> dict[str, Any]:
+        names = ("smoothing", "smoothing_filter", "smoothing_mode", "interpolation")
+        return {name: getattr(self, name) for name in names}
 
     def _gaussian_alone(self) -> PatchGaussian:
         # Without the moments that partial_fit keeps: workers do not need them, and they are large.
@@ -611,11 +643,9 @@ def _heatmaps(
     distances: Work,
     grid_shape: tuple[int, int],
     size: tuple[int, int],
-    smoothing: float,
-    interpolation: str,
+    **parameters: Any,
 ) -> NDArray[np.float32]:
-    on_grid = distances(batch).reshape(len(batch), *grid_shape)
-    return to_heatmaps(on_grid, size, smoothing=smoothing, interpolation=interpolation)
+    return to_heatmaps(distances(batch).reshape(len(batch), *grid_shape), size, **parameters)
 
 
 def _scores(batch: NDArray, *, heatmaps: Work) -> NDArray[np.float64]:

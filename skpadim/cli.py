@@ -449,7 +449,7 @@ def _evaluate(model: Path, folder: Path, as_json: bool, **network: Any) -> None:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     from skpadim.heatmaps import heatmap_scores
-    from skpadim.metrics import aupro_score
+    from skpadim.metrics import aupro_score, pixel_roc_auc_score
 
     heatmaps = np.asarray(detector.predict_heatmap(data.X_test))
     masks = read_masks(data.masks_test, heatmaps.shape[1:])
@@ -458,7 +458,7 @@ def _evaluate(model: Path, folder: Path, as_json: bool, **network: Any) -> None:
     figures = {
         "image_auroc": float(roc_auc_score(defective, -scores)),
         "image_average_precision": float(average_precision_score(defective, -scores)),
-        "pixel_auroc": float(roc_auc_score(masks.ravel(), heatmaps.ravel())),
+        "pixel_auroc": pixel_roc_auc_score(masks, heatmaps),
         "aupro": aupro_score(masks, heatmaps, max_fpr=0.3),
         "threshold": float(detector.offset_),
         "n_good": int(np.sum(~defective)),
@@ -528,6 +528,69 @@ def _calibrate(
     change = "" if before is None else f", was {before:.2f}"
     source = _n_images(len(images))
     _say(f"{output or model}: threshold {detector.offset_:.2f}{change}, from {source}")
+
+
+@_commands.command(
+    "export",
+    short_help="Write a model that runs without Python.",
+    epilog=_examples(
+        "skpadim export part.skpadim part.onnx",
+        "skpadim export part.skpadim part.xml --resize --precision float16",
+        "skpadim export part.skpadim part.xml --precision int8 --calibration-images parts/ok",
+    ),
+)
+@click.argument("model", type=_MODEL)
+@click.argument("output", metavar="FILE", type=_NEW_FILE)
+@click.option("--resize", is_flag=True, help="Take images of any size, not of the network's only.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16", "int8"]),
+    default="float32",
+    show_default=True,
+    help="Of OpenVINO's weights; int8 computes in 8 bits as well.",
+)
+@click.option(
+    "--calibration-images",
+    "folder",
+    metavar="GOOD_DIR",
+    type=_FOLDER,
+    help="Good images that int8 takes its ranges from.",
+)
+@click.option("--weights", type=_MODEL, help="File with the backbone's weights.")
+@_overwrite_option
+def _export(
+    model: Path,
+    output: Path,
+    resize: bool,
+    precision: str,
+    folder: Path | None,
+    weights: Path | None,
+    overwrite: bool,
+) -> None:
+    """Write a model that runs without Python: ONNX (.onnx) or OpenVINO (.xml and .bin)."""
+    if output.suffix not in (".onnx", ".xml"):
+        raise click.UsageError(f"{output}: the name must end in .onnx, or in .xml for OpenVINO.")
+    if output.suffix == ".onnx" and precision != "float32":
+        raise click.UsageError(f"--precision {precision} is for OpenVINO: {output} must be .xml.")
+    _refuse_existing(output, overwrite)
+    if output.suffix == ".xml":
+        _refuse_existing(output.with_suffix(".bin"), overwrite)
+    images = None
+    if folder is not None:
+        from skpadim.datasets._files import find_images
+
+        images = find_images(folder, argument="--calibration-images")
+
+    from skpadim import export_onnx, export_openvino
+
+    detector = _load(model, {"weights": weights})
+    if output.suffix == ".onnx":
+        export_onnx(detector, output, resize=resize)
+    else:
+        export_openvino(
+            detector, output, precision=precision, calibration_images=images, resize=resize
+        )
+    _say(str(output))
 
 
 @_commands.command(
@@ -607,7 +670,7 @@ def _inspect(
 
     embedder: Any = detector.embedder_
     size = _image_size(embedder)
-    frames = iter_frames(paths, size, embedder.batch_size, embedder.jpeg_draft)
+    frames = iter_frames(paths, size, embedder.batch_size, embedder.jpeg_draft, embedder.resample)
     with closing(frames):
         for batch in frames:
             results = list(map(_Result, batch))

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from skpadim._threads import ONE_BLAS_THREAD
 
@@ -16,12 +16,14 @@ def to_heatmaps(
     size: tuple[int, int],
     *,
     smoothing: float = 4.0,
+    smoothing_filter: str = "gaussian",
+    smoothing_mode: str = "reflect",
     interpolation: str = "bilinear",
 ) -> NDArray[np.float32]:
     """Bring distances on a grid to image size and smooth them.
 
-    Interpolation and Gaussian filter are linear and separable, so that one small matrix for each
-    axis does both at once.
+    Interpolation and filter are linear and separable, so that one small matrix for each axis does
+    both at once.
 
     Parameters
     ----------
@@ -30,9 +32,15 @@ def to_heatmaps(
     size : tuple of int (height, width)
         Size of the heatmaps, in pixels.
     smoothing : float, default=4.0
-        Standard deviation of the Gaussian filter in pixels; 0 for none. Beyond the border the
-        map is mirrored, as in `scipy.ndimage.gaussian_filter` [1]_.
-    interpolation : {"bilinear", "bicubic"}, default="bilinear"
+        Size of the filter in pixels: the standard deviation of "gaussian", the width of "uniform",
+        which must be odd; 0 for none.
+    smoothing_filter : {"gaussian", "uniform"}, default="gaussian"
+        The Gaussian filter of the paper [1]_, cut off at four standard deviations, or the mean over
+        a square.
+    smoothing_mode : {"reflect", "mirror", "constant"}, default="reflect"
+        What is beyond the border, by the names of `scipy.ndimage`: the map mirrored with its last
+        pixel repeated, mirrored without, or zeros.
+    interpolation : {"nearest", "bilinear", "bicubic"}, default="bilinear"
         Bicubic is what the paper has [1]_; it can overshoot at sharp peaks. Pixel centres are at
         halves (``align_corners=False`` elsewhere).
 
@@ -40,6 +48,11 @@ def to_heatmaps(
     -------
     ndarray of shape (n_samples, height, width), float32
         Heatmaps; larger is more anomalous.
+
+    Raises
+    ------
+    ValueError
+        If a uniform filter is not an odd number of pixels wide.
 
     References
     ----------
@@ -57,10 +70,76 @@ def to_heatmaps(
     >>> heatmaps.shape, heatmaps.dtype
     ((1, 56, 56), dtype('float32'))
     """
-    grid_height, grid_width = distances.shape[1:]
-    rows = _axis_matrix(grid_height, size[0], float(smoothing), interpolation)
-    columns = _axis_matrix(grid_width, size[1], float(smoothing), interpolation)
-    return _apply(distances, rows, columns)
+    matrices = axis_matrices(
+        distances.shape[1:],
+        size,
+        smoothing=smoothing,
+        smoothing_filter=smoothing_filter,
+        smoothing_mode=smoothing_mode,
+        interpolation=interpolation,
+    )
+    return _apply(distances, *matrices)
+
+
+def axis_matrices(
+    grid_shape: tuple[int, ...],
+    size: tuple[int, int],
+    *,
+    smoothing: float,
+    smoothing_filter: str,
+    smoothing_mode: str,
+    interpolation: str,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Make the matrices A and B of ``heatmap = A distances B'``.
+
+    Parameters
+    ----------
+    grid_shape : tuple of int (grid_height, grid_width)
+        Shape of the grid.
+    size : tuple of int (height, width)
+        Size of the heatmaps, in pixels.
+    smoothing, smoothing_filter, smoothing_mode, interpolation : float, str
+        As of :func:`to_heatmaps`.
+
+    Returns
+    -------
+    rows : ndarray of shape (height, grid_height), float32
+        Read-only.
+    columns : ndarray of shape (width, grid_width), float32
+        Read-only.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`to_heatmaps`.
+    """
+    check_smoothing(smoothing, smoothing_filter)
+    how = (float(smoothing), smoothing_filter, smoothing_mode, interpolation)
+    rows, columns = (
+        _axis_matrix(n_cells, n_pixels, *how)
+        for n_cells, n_pixels in zip(grid_shape, size, strict=True)
+    )
+    return rows, columns
+
+
+def check_smoothing(smoothing: float, smoothing_filter: str) -> None:
+    """Refuse filters that have no centre.
+
+    Parameters
+    ----------
+    smoothing, smoothing_filter : float, str
+        As of :func:`to_heatmaps`.
+
+    Raises
+    ------
+    ValueError
+        If a uniform filter is not an odd number of pixels wide.
+    """
+    if smoothing_filter == "uniform" and smoothing != 0 and smoothing % 2 != 1:
+        raise ValueError(
+            f"smoothing={smoothing} is the width of a uniform filter: it must be an odd number of "
+            "pixels, so that the filter has a centre, or 0."
+        )
 
 
 def resize_heatmaps(heatmaps: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -109,23 +188,34 @@ def _apply(maps: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.float32
 
 @lru_cache(maxsize=64)
 def _axis_matrix(
-    n_cells: int, n_pixels: int, smoothing: float, interpolation: str
+    n_cells: int,
+    n_pixels: int,
+    smoothing: float,
+    smoothing_filter: str,
+    smoothing_mode: str,
+    interpolation: str,
 ) -> NDArray[np.float32]:
     """Matrix (n_pixels, n_cells) that interpolates along one axis and then smooths."""
-    centres = (np.arange(n_pixels) + 0.5) * (n_cells / n_pixels) - 0.5
+    centres = ((np.arange(n_pixels) + 0.5) * (n_cells / n_pixels) - 0.5)[:, np.newaxis]
     below = np.floor(centres).astype(int)
-    if interpolation == "bilinear":
-        offsets = np.arange(0, 2)
-        weights = 1 - np.abs(centres[:, np.newaxis] - (below[:, np.newaxis] + offsets))
+    if interpolation == "nearest":
+        cells = np.floor(centres + 0.5).astype(int)
+        weights = np.ones_like(centres)
+    elif interpolation == "bilinear":
+        cells = below + np.arange(0, 2)
+        weights = 1 - np.abs(centres - cells)
     else:
-        offsets = np.arange(-1, 3)
-        weights = _cubic(np.abs(centres[:, np.newaxis] - (below[:, np.newaxis] + offsets)))
+        cells = below + np.arange(-1, 3)
+        weights = _cubic(np.abs(centres - cells))
     # Cells beyond the border are those at the border.
-    cells = np.clip(below[:, np.newaxis] + offsets, 0, n_cells - 1)
+    cells = np.clip(cells, 0, n_cells - 1)
     matrix = np.zeros((n_pixels, n_cells))
     np.add.at(matrix, (np.arange(n_pixels)[:, np.newaxis], cells), weights)
     if smoothing > 0:
-        matrix = gaussian_filter1d(matrix, smoothing, axis=0, mode="reflect")
+        if smoothing_filter == "gaussian":
+            matrix = gaussian_filter1d(matrix, smoothing, axis=0, mode=smoothing_mode)
+        else:
+            matrix = uniform_filter1d(matrix, int(smoothing), axis=0, mode=smoothing_mode)
     in_float32 = matrix.astype(np.float32)
     in_float32.setflags(write=False)
     return in_float32

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, make_scorer, roc_auc_score
 from sklearn.model_selection import BaseCrossValidator, KFold
 
 from skpadim.datasets import read_masks
-from skpadim.metrics import aupro_score
+from skpadim.metrics import aupro_score, pixel_roc_auc_score
 
 __all__ = [
     "InlierKFold",
@@ -197,8 +197,7 @@ def _image_average_precision(y: NDArray, scores: NDArray) -> float:
 
 
 def _pixel_roc_auc(y: NDArray, heatmaps: NDArray, masks: ArrayLike) -> float:
-    masks = _at_size(masks, heatmaps)
-    return float(roc_auc_score(masks.ravel(), heatmaps.ravel()))
+    return pixel_roc_auc_score(_at_size(masks, heatmaps), heatmaps)
 
 
 def _pixel_aupro(y: NDArray, heatmaps: NDArray, masks: ArrayLike) -> float:

@@ -390,8 +390,11 @@ def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: 
         raise ValueError(f"it smooths heatmaps by {detector.smoothing} pixels")
     detector.grid_shape_ = grid = tuple(_integers(record["grid_shape_"], at_least=1))
     detector.n_samples_seen_ = _integers([record["n_samples_seen_"]], at_least=1)[0]
-    parameters = record["stream_parameters"]
-    detector._stream_parameters = _decode_parameters(parameters, weights)
+    parameters = _decode_parameters(record["stream_parameters"], weights)
+    if isinstance(detector.embedder, PatchEmbedder):
+        # A parameter that is younger than the file had what is its default.
+        parameters.setdefault("embedder__resample", "bicubic")
+    detector._stream_parameters = parameters
     if isinstance(detector.embedder_, PatchEmbedder):
         detector.weights_hash_ = _text(record["weights_hash_"])
         size = detector.embedder_.input_size

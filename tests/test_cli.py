@@ -56,21 +56,6 @@ def save_image(pixels, path):
 
 
 @pytest.fixture(scope="module")
-def folder(parts, tmp_path_factory):
-    """A data set of 24 good training images, 6 good and 6 defective test images."""
-    folder = tmp_path_factory.mktemp("cli") / "parts"
-    for index, (pixels, mask) in enumerate(zip(parts.images, parts.masks, strict=True)):
-        if index < 24:
-            save_image(pixels, folder / f"train/good/{index}.png")
-        elif index < 30:
-            save_image(pixels, folder / f"test/good/{index}.png")
-        else:
-            save_image(pixels, folder / f"test/bad/{index}.png")
-            save_image(mask, folder / f"ground_truth/bad/{index}_mask.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def model(folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "part.skpadim"
     result = run("fit", folder / "train", "-o", path, "--image-size", 96, "--engine", "torch")
@@ -439,6 +424,50 @@ def test_a_warning_is_one_line(model, folder, tmp_path):
     first, _, rest = errors.decode().partition("\n")
     assert first.startswith("Warning: false_alarm_rate=0.05 cannot be promised from 6 good samples")
     assert rest.startswith(str(tmp_path))
+
+
+# export
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.pt",), "must end in .onnx, or in .xml"),
+        (("a.onnx", "--precision", "int8"), "--precision int8 is for OpenVINO"),
+        (("a.xml", "--precision", "int8"), "needs calibration_images"),
+    ],
+)
+def test_export_refuses_what_does_not_go_together(model, tmp_path, arguments, message):
+    name, *options = arguments
+    result = run("export", model, tmp_path / name, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_writes_onnx(model, folder, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    result = run("export", model, tmp_path / "part.onnx", "--resize")
+    assert result.exit_code == 0, result.output
+    session = onnxruntime.InferenceSession(tmp_path / "part.onnx")
+    paths = sorted(folder.glob("test/*/*.png"))
+    images = np.stack([np.asarray(Image.open(path)) for path in paths])
+    (decisions,) = session.run(["decision"], {"images": images})
+    assert set(decisions) == {-1, 1}
+    assert decisions.tolist() == skpadim.load(model).predict(paths).tolist()
+
+
+def test_export_overwrites_both_files_of_openvino_only_when_told(model, tmp_path):
+    pytest.importorskip("onnx")
+    openvino = pytest.importorskip("openvino")
+    (tmp_path / "part.bin").write_bytes(b"another's")
+    result = run("export", model, tmp_path / "part.xml")
+    assert result.exit_code == 2
+    assert "part.bin exists" in result.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["part.bin"]
+    result = run("export", model, tmp_path / "part.xml", "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert len(openvino.Core().read_model(tmp_path / "part.xml").outputs) == 3
 
 
 # watch

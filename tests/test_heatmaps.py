@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 
-from skpadim.heatmaps import heatmap_scores, resize_heatmaps, to_heatmaps
+from skpadim.heatmaps import axis_matrices, heatmap_scores, resize_heatmaps, to_heatmaps
 
 
 @given(
@@ -25,6 +25,50 @@ def test_heatmaps_are_interpolated_then_filtered_distances(grid, size, smoothing
     heatmaps = to_heatmaps(distances, size, smoothing=smoothing, interpolation=interpolation)
     assert heatmaps.dtype == np.float32
     np.testing.assert_allclose(heatmaps, expected, rtol=1e-5, atol=2e-5)
+
+
+@given(
+    grid=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    smoothing=st.sampled_from(
+        [("gaussian", 1.5), ("gaussian", 4.0), ("uniform", 3), ("uniform", 21)]
+    ),
+    mode=st.sampled_from(["reflect", "mirror", "constant"]),
+    interpolation=st.sampled_from(["nearest", "bilinear", "bicubic"]),
+)
+def test_filters_and_borders_are_those_of_scipy(grid, size, smoothing, mode, interpolation):
+    distances = np.random.default_rng(0).uniform(0, 20, size=(2, *grid))
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(distances)[:, None],
+        size=size,
+        mode=interpolation.replace("st", "st-exact"),
+    )[:, 0].numpy()
+    kind, width = smoothing
+    if kind == "gaussian":
+        expected = gaussian_filter(expected, (0, width, width), mode=mode)
+    else:
+        expected = uniform_filter(expected, (1, width, width), mode=mode)
+    heatmaps = to_heatmaps(
+        distances,
+        size,
+        smoothing=width,
+        smoothing_filter=kind,
+        smoothing_mode=mode,
+        interpolation=interpolation,
+    )
+    np.testing.assert_allclose(heatmaps, expected, rtol=1e-5, atol=2e-5)
+
+
+def test_nearest_heatmaps_without_smoothing_have_the_largest_distance_as_their_maximum():
+    distances = np.random.default_rng(0).uniform(size=(3, 28, 28)).astype(np.float32)
+    heatmaps = to_heatmaps(distances, (224, 224), smoothing=0, interpolation="nearest")
+    np.testing.assert_array_equal(heatmaps.max(axis=(1, 2)), distances.max(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("width", [2, 2.5, 20])
+def test_a_uniform_filter_without_a_centre_is_an_error(width):
+    with pytest.raises(ValueError, match=f"smoothing={width} is the width of a uniform filter"):
+        to_heatmaps(np.ones((1, 3, 3)), (9, 9), smoothing=width, smoothing_filter="uniform")
 
 
 def test_a_heatmap_does_not_depend_on_its_batch():
@@ -50,11 +94,10 @@ def test_a_heatmap_of_the_right_size_is_not_resampled():
     heatmaps = np.random.default_rng(0).uniform(size=(2, 8, 9)).astype(np.float32)
     assert resize_heatmaps(heatmaps, (8, 9)) is heatmaps
     assert resize_heatmaps(heatmaps, (16, 5)).shape == (2, 16, 5)
+    matrix, _ = axis_matrices(
+        *((4, 4), (8, 8)),
+        **{"smoothing": 0.0, "smoothing_filter": "gaussian"},
+        **{"smoothing_mode": "reflect", "interpolation": "bilinear"},
+    )
     with pytest.raises(ValueError, match="read-only"):
-        heatmaps_matrix()[0, 0] = 1
-
-
-def heatmaps_matrix():
-    from skpadim.heatmaps import _axis_matrix
-
-    return _axis_matrix(4, 8, 0.0, "bilinear")
+        matrix[0, 0] = 1

@@ -1,14 +1,27 @@
-"""The area under the per-region-overlap curve, held against its definition."""
+"""Metrics of images, pixels and regions, held against their definitions and scikit-learn."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 from scipy.special import expit
-from sklearn.metrics import auc, roc_auc_score
+from sklearn.metrics import auc, average_precision_score, f1_score, roc_auc_score
 
-from skpadim.metrics import aupro_score, pixel_roc_curve, pro_curve
+from skpadim.datasets import read_masks
+from skpadim.metrics import (
+    PixelHistogram,
+    aupro_score,
+    f1_max,
+    pixel_average_precision_score,
+    pixel_f1_max,
+    pixel_roc_auc_score,
+    pixel_roc_curve,
+    pro_curve,
+)
 
 
 def regions_of(mask):
@@ -315,3 +328,301 @@ def test_curves_refuse_what_the_area_refuses(masks, heatmaps, curve):
         curve(np.ones_like(masks), heatmaps)
     with pytest.raises(ValueError, match="no defective pixel"):
         curve([], [])
+
+
+# Pixels.
+
+
+def f1_by_definition(defective, scores):
+    """F1 at each distinct score, from the highest down."""
+    best = (0.0, np.inf)
+    for threshold in sorted(set(scores.tolist()), reverse=True):
+        found = np.sum(defective & (scores >= threshold))
+        f1 = 2 * found / (defective.sum() + np.sum(scores >= threshold))
+        if f1 > best[0]:
+            best = (f1, threshold)
+    return best
+
+
+@settings(deadline=None, max_examples=200)
+@given(masks_and_heatmaps())
+def test_pixel_roc_auc_is_the_share_of_pairs_in_the_right_order(data):
+    masks, heatmaps = data
+    differences = heatmaps[masks][:, None] - heatmaps[~masks]
+    expected = np.mean(differences > 0) + np.mean(differences == 0) / 2
+    assert pixel_roc_auc_score(masks, heatmaps) == pytest.approx(expected, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=200)
+@given(masks_and_heatmaps())
+def test_pixel_average_precision_is_the_mean_precision_at_the_defective_pixels(data):
+    masks, heatmaps = data
+    expected = np.mean([masks[heatmaps >= score].mean() for score in heatmaps[masks]])
+    assert pixel_average_precision_score(masks, heatmaps) == pytest.approx(expected, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=200)
+@given(masks_and_heatmaps())
+def test_the_largest_f1_of_pixels_comes_with_the_highest_threshold_that_has_it(data):
+    masks, heatmaps = data
+    score, threshold = pixel_f1_max(masks, heatmaps)
+    expected, at = f1_by_definition(masks.ravel(), heatmaps.ravel())
+    assert score == pytest.approx(expected, abs=1e-12)
+    assert threshold == at
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64])
+def test_metrics_of_pixels_agree_with_scikit_learn(masks, heatmaps, dtype):
+    heatmaps = (100 + 20 * heatmaps).astype(dtype)
+    flat = masks.ravel(), heatmaps.ravel()
+    assert pixel_roc_auc_score(masks, heatmaps) == pytest.approx(roc_auc_score(*flat))
+    assert pixel_average_precision_score(masks, heatmaps) == pytest.approx(
+        average_precision_score(*flat)
+    )
+    score, threshold = pixel_f1_max(masks, heatmaps)
+    assert score == pytest.approx(f1_score(masks.ravel(), heatmaps.ravel() >= threshold))
+
+
+def test_metrics_of_pixels_pool_images_of_different_sizes(masks, heatmaps):
+    mixed_masks = [masks[0], masks[1, :5, :4], masks[2].T]
+    mixed_heatmaps = [heatmaps[0], heatmaps[1, :5, :4], heatmaps[2].T]
+    flat = [np.concatenate([m.ravel() for m in maps]) for maps in (mixed_masks, mixed_heatmaps)]
+    assert pixel_roc_auc_score(mixed_masks, mixed_heatmaps) == pytest.approx(roc_auc_score(*flat))
+
+
+def test_heatmaps_that_know_nothing_get_a_half_and_the_share_of_defective_pixels(masks):
+    constant = np.full(masks.shape, 7.0)
+    assert pixel_roc_auc_score(masks, constant) == 0.5
+    assert pixel_average_precision_score(masks, constant) == pytest.approx(masks.mean())
+    share = masks.mean()
+    assert pixel_f1_max(masks, constant) == (pytest.approx(2 * share / (1 + share)), 7)
+
+
+def test_metrics_of_pixels_leave_their_arguments_as_they_were(masks, heatmaps):
+    before = masks.copy(), heatmaps.copy()
+    pixel_roc_auc_score(masks, heatmaps)
+    PixelHistogram().update(masks, heatmaps)
+    np.testing.assert_array_equal(masks, before[0])
+    np.testing.assert_array_equal(heatmaps, before[1])
+
+
+METRICS_OF_PIXELS = [pixel_roc_auc_score, pixel_average_precision_score, pixel_f1_max]
+
+
+@pytest.mark.parametrize("metric", METRICS_OF_PIXELS)
+def test_metrics_of_pixels_refuse_what_aupro_refuses(masks, heatmaps, metric):
+    with pytest.raises(ValueError, match="3 masks and 2 heatmaps"):
+        metric(masks, heatmaps[:2])
+    with pytest.raises(ValueError, match=r"masks\[0\] is not binary"):
+        metric(masks * 2, heatmaps)
+    with pytest.raises(ValueError, match="no defective pixel"):
+        metric(np.zeros_like(masks), heatmaps)
+    with pytest.raises(ValueError, match="no defective pixel"):
+        metric([], [])
+
+
+def test_only_the_roc_needs_good_pixels(masks, heatmaps):
+    everything = np.ones_like(masks)
+    with pytest.raises(ValueError, match="no defect-free pixel; a ROC curve needs some"):
+        pixel_roc_auc_score(everything, heatmaps)
+    assert pixel_average_precision_score(everything, heatmaps) == 1
+    assert pixel_f1_max(everything, heatmaps) == (1, heatmaps.min())
+
+
+# Images.
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    hnp.arrays(bool, st.integers(1, 12))
+    .filter(np.any)
+    .flatmap(
+        lambda y: st.tuples(
+            st.just(y),
+            hnp.arrays(np.float64, len(y), elements=st.integers(-3, 3).map(float)),
+        )
+    )
+)
+def test_the_largest_f1_of_images_comes_with_the_highest_threshold_that_has_it(data):
+    y, scores = data
+    score, threshold = f1_max(y, scores)
+    expected, at = f1_by_definition(y, scores)
+    assert score == pytest.approx(expected, abs=1e-12)
+    assert score == pytest.approx(f1_score(y, scores >= threshold))
+    assert threshold == at
+
+
+def test_the_positive_class_can_be_named():
+    y, scores = np.array([1, -1, 1, -1]), np.array([0.1, 0.9, 0.2, 0.8])
+    assert f1_max(y, scores, pos_label=-1) == (1, 0.8)
+
+
+def test_labels_are_checked_by_scikit_learn():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        f1_max([0, 1], [0.5])
+    with pytest.raises(ValueError, match="multiclass"):
+        f1_max([0, 1, 2], [0.5, 0.6, 0.7])
+    with pytest.warns(UserWarning, match="No positive class"):
+        assert f1_max([0, 0], [0.5, 0.6])[0] == 0
+
+
+# Histograms.
+
+HISTOGRAM_METRICS = {
+    "roc_auc_score": pixel_roc_auc_score,
+    "average_precision_score": pixel_average_precision_score,
+    "aupro_score": aupro_score,
+}
+
+
+@st.composite
+def crowded_maps(draw):
+    """Scores of which many, but not all, are equal to within a bin."""
+    masks, levels = draw(masks_and_heatmaps())
+    scale = draw(st.sampled_from([1e-4, 1e-3, 1.0]))
+    base = draw(st.sampled_from([-1.0, 1.0, 700.0]))
+    return masks, base * (1 + scale * levels.astype(np.float64))
+
+
+@settings(deadline=None, max_examples=60)
+@given(crowded_maps(), st.floats(0.01, 1))
+def test_the_exact_value_is_within_the_error_that_the_histogram_tells(data, max_fpr):
+    histogram = PixelHistogram().update(*data)
+    value, error = histogram.aupro_score(max_fpr=max_fpr, return_error=True)
+    assert abs(value - aupro_score(*data, max_fpr=max_fpr)) <= error + 1e-12
+    for name in ("roc_auc_score", "average_precision_score"):
+        value, error = getattr(histogram, name)(return_error=True)
+        assert abs(value - HISTOGRAM_METRICS[name](*data)) <= error + 1e-12
+    value, _, error = histogram.f1_max(return_error=True)
+    assert value - 1e-12 <= pixel_f1_max(*data)[0] <= value + error + 1e-12
+
+
+def test_the_error_can_be_reached():
+    # One bin: all defective pixels above the good ones, which the histogram cannot see.
+    masks = np.array([[[1, 1, 0, 0]]])
+    heatmaps = np.array([[[1.0003, 1.0002, 1.0001, 1.0]]])
+    histogram = PixelHistogram().update(masks, heatmaps)
+    assert histogram.roc_auc_score(return_error=True) == (0.5, 0.5)
+    assert histogram.average_precision_score(return_error=True) == (0.5, 0.5)
+    assert histogram.aupro_score(max_fpr=1, return_error=True) == (0.5, 0.5)
+    assert histogram.f1_max(return_error=True) == (
+        pytest.approx(2 / 3),
+        1,
+        pytest.approx(1 / 3),
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(masks_and_heatmaps())
+def test_scores_in_bins_of_their_own_are_exact(data):
+    masks, heatmaps = data  # whole numbers up to 12
+    histogram = PixelHistogram().update(masks, heatmaps - 6)
+    for name, exact in HISTOGRAM_METRICS.items():
+        assert getattr(histogram, name)() == pytest.approx(exact(masks, heatmaps), abs=1e-12)
+    score, threshold = pixel_f1_max(masks, heatmaps - 6)
+    value, edge = histogram.f1_max()
+    assert value == pytest.approx(score)
+    assert threshold - abs(threshold) / 2**11 <= edge <= threshold
+
+
+def test_noisy_maps_are_known_to_a_fraction_of_a_percent():
+    random_state = np.random.RandomState(0)
+    masks = np.zeros((6, 64, 64), dtype=bool)
+    masks[:3, 10:20, 5:60] = masks[1, 40, 40] = True
+    heatmaps = random_state.gamma(4 + masks).astype(np.float32)
+    histogram = PixelHistogram().update(masks, heatmaps)
+    for name, exact in HISTOGRAM_METRICS.items():
+        value, error = getattr(histogram, name)(return_error=True)
+        assert value == pytest.approx(exact(masks, heatmaps), abs=1e-4)
+        assert error < 0.005
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_neither_unit_nor_sign_of_the_scores_need_be_known(masks, heatmaps, scale):
+    histogram = PixelHistogram().update(masks, heatmaps * scale)
+    assert heatmaps.min() < 0 < heatmaps.max()
+    value, error = histogram.roc_auc_score(return_error=True)
+    assert error < 0.002
+    assert value == pytest.approx(pixel_roc_auc_score(masks, heatmaps), abs=0.002)
+
+
+def test_batches_add_up_to_the_whole(masks, heatmaps):
+    histogram = PixelHistogram()
+    for mask, heatmap in zip(masks, heatmaps, strict=True):
+        assert histogram.update([mask], [heatmap]) is histogram
+    histogram.update([], [])
+    whole = PixelHistogram().update(masks, heatmaps)
+    assert histogram.aupro_score() == pytest.approx(whole.aupro_score())
+    assert histogram.roc_auc_score() == whole.roc_auc_score()
+    assert (histogram.n_images_, histogram.n_regions_) == (3, 3)
+    assert (histogram.n_defective_, histogram.n_good_) == (masks.sum(), (~masks).sum())
+
+
+def test_memory_does_not_grow_with_the_number_of_images():
+    mask, heatmap = np.eye(64, dtype=bool), np.random.RandomState(0).normal(size=(64, 64))
+    histogram = PixelHistogram()
+    peaks = []
+    tracemalloc.start()
+    for n_batches in (2, 40):
+        tracemalloc.reset_peak()
+        for _ in range(n_batches):
+            histogram.update([mask], [heatmap])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 2**16
+
+
+def test_minus_zero_is_zero():
+    histogram = PixelHistogram().update([[[True, False]]], [[[-0.0, 0.0]]])
+    assert histogram.roc_auc_score(return_error=True) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        (([], [[[0.0]]]), "0 masks and 1 heatmaps"),
+        (([[[True]]], [[[np.nan]]]), r"heatmaps\[0\] has NaN"),
+        (([[[2]]], [[[0.0]]]), r"masks\[0\] is not binary"),
+        (([[[1]], [[1]]], [[[0.0]], [[1e39]]]), r"heatmaps\[1\] .* a float32 cannot hold"),
+    ],
+)
+def test_a_batch_that_is_refused_is_not_counted(masks, heatmaps, update, message):
+    histogram = PixelHistogram().update(masks, heatmaps)
+    before = histogram.aupro_score()
+    with pytest.raises(ValueError, match=message):
+        histogram.update(*update)
+    assert histogram.aupro_score() == before
+    assert histogram.n_images_ == 3
+
+
+def test_histograms_need_what_the_exact_metrics_need(masks, heatmaps):
+    nothing = PixelHistogram().update(np.zeros_like(masks), heatmaps)
+    everything = PixelHistogram().update(np.ones_like(masks), heatmaps)
+    for histogram in (PixelHistogram(), nothing):
+        for name in [*HISTOGRAM_METRICS, "f1_max"]:
+            with pytest.raises(ValueError, match="no defective pixel"):
+                getattr(histogram, name)()
+    for name in ("roc_auc_score", "aupro_score"):
+        with pytest.raises(ValueError, match="no defect-free pixel"):
+            getattr(everything, name)()
+    assert everything.average_precision_score() == everything.f1_max()[0] == 1
+    with pytest.raises(ValueError, match="max_fpr must be"):
+        nothing.aupro_score(max_fpr=0)
+
+
+def test_real_heatmaps_are_known_to_a_thousandth(real_data):
+    """Distances of a real category, in the unit that they come in."""
+    data = real_data("grid")
+    masks = read_masks(data.masks_test, 64)
+    images = np.stack(
+        [
+            np.asarray(Image.open(path).convert("L").resize((64, 64)), dtype=float)
+            for path in data.X_test
+        ]
+    )
+    heatmaps = np.abs(images - images[data.y_test == 1].mean(axis=0))
+    histogram = PixelHistogram().update(masks, heatmaps)
+    for name, exact in HISTOGRAM_METRICS.items():
+        value, error = getattr(histogram, name)(return_error=True)
+        assert error < 0.001
+        assert abs(value - exact(masks, heatmaps)) <= error

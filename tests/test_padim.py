@@ -70,6 +70,42 @@ def test_scikit_learn_checks(estimator, check):
 # The invariants that tie scores, decisions, heatmaps and masks.
 
 
+@pytest.mark.parametrize("size", [None, 11, 2])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"smoothing_mode": "mirror"},
+        {"smoothing_mode": "constant"},
+        {"smoothing": 3, "smoothing_filter": "uniform"},
+        {"smoothing": 0, "interpolation": "nearest"},
+        {"smoothing": 1, "interpolation": "bicubic", "smoothing_mode": "mirror"},
+        {"reduction": "semi-orthogonal", "n_components": 3, "random_state": 0},
+        {"reduction": "npca", "n_components": 3},
+    ],
+)
+def test_they_agree_whatever_becomes_of_the_distances(parameters, size):
+    X = make_embeddings(30)
+    new = make_embeddings(40, seed=1)
+    new[::2] *= 2
+    detector = PaDiM(embedder="passthrough", **parameters).fit(X)
+    scores = detector.score_samples(new)
+    heatmaps = detector.predict_heatmap(new)
+    np.testing.assert_array_equal(scores, -heatmaps.max(axis=(1, 2)))
+    decisions = detector.predict(new)
+    assert set(decisions) == {1, -1}
+    np.testing.assert_array_equal(decisions == -1, scores < detector.offset_)
+    masks = detector.predict_mask(new, size=size)
+    np.testing.assert_array_equal(decisions == -1, masks.any(axis=(1, 2)))
+
+
+def test_a_uniform_filter_without_a_centre_is_refused_before_long_work():
+    detector = PaDiM(smoothing=4, smoothing_filter="uniform")
+    with pytest.raises(ValueError, match="smoothing=4 is the width of a uniform filter"):
+        detector.fit(["nowhere.png"])
+    with pytest.raises(ValueError, match="smoothing=4 is the width of a uniform filter"):
+        detector.partial_fit(["nowhere.png"])
+
+
 @pytest.mark.parametrize("size", [None, 64, 50, (120, 75)])
 def test_scores_decisions_heatmaps_and_masks_agree(detector, new, size):
     scores = detector.score_samples(new)
@@ -127,6 +163,44 @@ def test_it_composes_embedder_gaussian_and_heatmaps(good, new, reduction):
         np.testing.assert_array_equal(detector.components_, gaussian.components_)
     else:
         assert detector.components_ is None
+
+
+def test_the_stratified_reduction_draws_as_many_dimensions_of_each_layer(good, new):
+    parameters = {"reduction": "stratified", "n_components": 70, "random_state": 0}
+    detector = PaDiM(embedder=small_embedder(), **parameters).fit(good)
+    # The first of the layers, of 24 + 40 + 112, has more than a third of 70; of 100 it has not.
+    counts, _ = np.histogram(detector.components_, [0, 24, 64, 176])
+    assert counts.tolist() == [23, 23, 24]
+    larger = detector.set_params(n_components=100).fit(good)
+    counts, _ = np.histogram(larger.components_, [0, 24, 64, 176])
+    assert counts.tolist() == [24, 38, 38]
+    given = PaDiM(embedder=small_embedder(), reduction=larger.components_).fit(good)
+    np.testing.assert_array_equal(larger.score_samples(new), given.score_samples(new))
+
+
+def test_the_stratified_reduction_needs_layers():
+    detector = PaDiM(embedder="passthrough", reduction="stratified", n_components=3)
+    with pytest.raises(ValueError, match="'stratified' draws from each layer of a backbone"):
+        detector.fit(make_embeddings(30))
+    with pytest.raises(ValueError, match="'reduction' parameter of PatchGaussian"):
+        PatchGaussian(reduction="stratified").fit(make_embeddings(30))
+
+
+@pytest.mark.parametrize("reduction", ["random", "stratified", "orthogonal", "semi-orthogonal"])
+def test_zero_is_a_seed(good, reduction):
+    components = [
+        PaDiM(
+            embedder=small_embedder(),
+            n_components=9,
+            reduction=reduction,
+            random_state=random_state,
+        )
+        .fit(good[:20])
+        .components_
+        for random_state in (0, np.random.RandomState(0), None)
+    ]
+    np.testing.assert_array_equal(components[0], components[1])
+    assert not np.array_equal(components[0], components[2])
 
 
 @pytest.mark.parametrize("reduction", ["pca", "orthogonal"])

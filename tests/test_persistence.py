@@ -72,7 +72,10 @@ def rewritten(path, change):
         {"n_components": 0.5, "reduction": "orthogonal", "random_state": 3},
         {"reduction": [4, 0, 2]},
         {"reduction": np.array([4, 0, 2]), "n_components": np.int64(3)},
+        {"n_components": 3, "reduction": "semi-orthogonal", "random_state": 0},
         {"contamination": 0.1, "smoothing": 0, "interpolation": "bicubic"},
+        {"smoothing": 3, "smoothing_filter": "uniform", "smoothing_mode": "constant"},
+        {"smoothing_mode": "mirror", "interpolation": "nearest"},
         {"reg_covar": np.float64(0.5), "reg_relative": False, "n_jobs": 2, "verbose": 0},
     ],
 )
@@ -114,6 +117,7 @@ def test_all_parameters_of_an_embedder_come_back(parts, tmp_path):
         alignment="nearest",
         image_size=(48, 64),
         crop_size=32,
+        resample="lanczos",
         jpeg_draft=True,
         weights=None,
         device="cpu",
@@ -374,6 +378,10 @@ class TestLoadingIsRefused:
             (lambda r, a: r["detector"]["parameters"].update(reg_covar=-1), "reg_covar"),
             (lambda r, a: r["detector"]["parameters"].update(colour="red"), "colour"),
             (lambda r, a: r["detector"]["parameters"].update(smoothing=1e12), "smooths"),
+            (
+                lambda r, a: r["detector"]["parameters"].update(smoothing_filter="uniform"),
+                "width of a uniform filter",
+            ),
             (lambda r, a: r["detector"].update(grid_shape_=[10**6, 10**6]), "shape"),
             (lambda r, a: r["detector"].update(grid_shape_=[0, 6]), "0 is where"),
             (lambda r, a: r["detector"].update(offset_=float("nan")), "threshold is nan"),
@@ -554,6 +562,20 @@ def test_files_of_released_formats_can_be_read(path):
         new = make_inspection_images(n_good=2, n_defective=2, image_size=64, random_state=1).images
     np.testing.assert_allclose(detector.score_samples(new), expected["scores"], rtol=1e-4)
     assert detector.predict(new).tolist() == expected["decisions"]
+
+
+def test_learning_goes_on_from_a_file_that_is_older_than_a_parameter():
+    from skpadim.datasets import make_inspection_images
+
+    detector = skpadim.load(DATA / "format-1-images.skpadim")
+    assert (
+        "resample"
+        not in persistence.read_header(DATA / "format-1-images.skpadim").detector["parameters"][
+            "embedder"
+        ]
+    )
+    more = make_inspection_images(n_good=3, n_defective=0, image_size=64, random_state=2).images
+    assert detector.partial_fit(more).n_samples_seen_ == 23
 
 
 def test_each_format_has_files():

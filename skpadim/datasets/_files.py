@@ -133,12 +133,18 @@ def natural_order(path: Path) -> tuple:
 
 
 def match_masks(
-    images: Sequence[Path], image_folder: Path, masks: Sequence[Path], mask_folder: Path
+    images: Sequence[Path],
+    image_folder: Path,
+    masks: Sequence[Path],
+    mask_folder: Path,
+    *,
+    suffix: str = "_mask",
+    ending: str = "_mask.png",
 ) -> list[Path]:
     """Find the mask of each image.
 
-    A mask has its image's place below its own folder, and its image's name with or without
-    "_mask" behind it; the extensions may differ.
+    A mask has its image's place below its own folder, and its image's name with or without a
+    suffix behind it; the extensions may differ.
 
     Parameters
     ----------
@@ -150,6 +156,10 @@ def match_masks(
         Masks, in any order.
     mask_folder : Path
         Folder that holds them all.
+    suffix : str, default="_mask"
+        What may stand behind the name.
+    ending : str, default="_mask.png"
+        What the name of a mask usually ends in, for errors.
 
     Returns
     -------
@@ -166,7 +176,7 @@ def match_masks(
     wanted: dict[Path, Path] = {}
     for image in images:
         name = image.relative_to(image_folder).with_suffix("")
-        for mask_name in (name, name.with_name(f"{name.name}_mask")):
+        for mask_name in (name, name.with_name(f"{name.name}{suffix}")):
             if mask_name in wanted:
                 raise ValueError(
                     f"{wanted[mask_name]} and {image} would share one mask, "
@@ -177,7 +187,7 @@ def match_masks(
     for mask in masks:
         name = mask.relative_to(mask_folder).with_suffix("")
         if name not in wanted:
-            image_name = name.with_name(name.name.removesuffix("_mask"))
+            image_name = name.with_name(name.name.removesuffix(suffix))
             raise ValueError(
                 f"{mask} is the mask of no image: {image_folder / image_name}.* is missing."
             )
@@ -190,7 +200,7 @@ def match_masks(
         if image not in found:
             name = image.relative_to(image_folder).with_suffix("")
             raise FileNotFoundError(
-                f"{image} has no mask: {mask_folder / name}_mask.png is missing."
+                f"{image} has no mask: {mask_folder / name}{ending} is missing."
             )
     return [found[image] for image in images]
 

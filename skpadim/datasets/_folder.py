@@ -3,10 +3,10 @@
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
 from sklearn.utils import Bunch
 
-from skpadim.datasets._files import absolute, find_images, mask_array, match_masks, path_array
+from skpadim.datasets._files import absolute, find_images, match_masks
+from skpadim.datasets._samples import Sample, labelled
 
 
 def load_folder(
@@ -55,7 +55,7 @@ def load_folder(
     -------
     data : :class:`~sklearn.utils.Bunch`
         Dictionary-like object, with the following attributes. Good images come first, each class
-        in natural order; no image is read.
+        in natural order; of images only the sizes are read, where there are masks.
 
         X : ndarray of shape (n_samples,), str
             Paths of the images.
@@ -74,11 +74,13 @@ def load_folder(
     FileNotFoundError
         If a folder or the mask of a defective image is missing.
     ValueError
-        If a folder holds no image, or a mask has no image or more than one.
+        If a folder holds no image, `defective` has a sub-folder called "good" that is not `good`,
+        or a mask has no image or more than one, or another size.
 
     See Also
     --------
     load_mvtec_ad : Images laid out as those of MVTec AD.
+    load_manifest : Images listed in a table.
 
     Examples
     --------
@@ -108,16 +110,23 @@ def load_folder(
             masks_folder = Path(masks)
             there = find_images(masks_folder, argument="masks", leave_out=folders)
             bad_masks = [*match_masks(bad_images, folder, there, masks_folder)]
-    n_good, n_bad = len(good_images), len(bad_images)
+    samples = [Sample(path) for path in good_images]
+    samples += [*map(Sample, bad_images, bad_defects, bad_masks)]
     return Bunch(
-        X=path_array(good_images + bad_images),
-        y=np.repeat([1, -1], [n_good, n_bad]),
-        masks=mask_array([None] * n_good + bad_masks),
-        defects=np.array(["good"] * n_good + bad_defects, dtype=np.str_),
-        DESCR=f"{n_good} good images from {good_folder}"
-        + (f", {n_bad} defective images from {defective}." if defective is not None else "."),
+        **labelled(samples),
+        DESCR=f"{len(good_images)} good images from {good_folder}"
+        + (
+            f", {len(bad_images)} defective images from {defective}."
+            if defective is not None
+            else "."
+        ),
     )
 
 
 def _defect_name(subfolder: Path) -> str:
+    if subfolder.as_posix() == "good":
+        raise ValueError(
+            "defective has a sub-folder called 'good', whose images would be called defective. "
+            "Give it as `good`, or give it another name."
+        )
     return subfolder.as_posix() if subfolder.parts else "defective"

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from os import PathLike, fspath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from skpadim.datasets._files import find_images, iter_images
 from skpadim.datasets._size import check_size
 
 # Compression rings around edges: zero is no longer zero.
 _LOSSY_FORMATS = ("JPEG", "MPO")
+_HALF_WHITE = 128
 
 
 def read_masks(
@@ -18,10 +21,20 @@ def read_masks(
 ) -> NDArray[np.bool_]:
     """Read masks at one size.
 
+    A mask is what a data set has for one image: a picture, a folder that holds several, or one of
+    the masks in a NumPy file.
+
     Parameters
     ----------
     mask_paths : sequence of str, path-like or None
-        Paths of masks. None stands for an image without a defect.
+        Paths of masks. None stands for an image without a defect. What a path names:
+
+        - a picture. It is defective where it is not black; a JPEG, whose compression leaves rings
+          around an edge, where it is at least half as bright as white;
+        - a folder. Defective is what is so in any of the pictures in it, as in MVTec LOCO AD, which
+          has one for each defect of an image;
+        - a NumPy file ``video.npy`` with one mask, or ``video.npy/17``, the mask of index 17 in a
+          file with those of a whole video, as in ShanghaiTech Campus. Of it alone is read.
     size : int or tuple of int
         Height and width in pixels to which masks are brought, such as those of the heatmaps they
         will be compared with. A single number is both.
@@ -29,7 +42,7 @@ def read_masks(
     Returns
     -------
     masks : ndarray of shape (n_masks, height, width), bool
-        True where a mask is not black.
+        True where an image is defective.
 
     Raises
     ------
@@ -38,8 +51,10 @@ def read_masks(
     TypeError
         If `mask_paths` is a single path, or one of its elements is neither a path nor None.
     ValueError
-        If `size` is not positive, or a file is no image, a JPEG, whose black is not exactly 0, or
-        larger than ``PIL.Image.MAX_IMAGE_PIXELS`` allows.
+        If `size` is not positive, or a file cannot be read as a mask: it is no image, larger than
+        ``PIL.Image.MAX_IMAGE_PIXELS`` allows, or a JPEG with class numbers instead of black and
+        white; a folder without an image, or with images of several sizes; an array of another
+        shape.
 
     See Also
     --------
@@ -90,18 +105,40 @@ def read_mask(path: str | PathLike[str], size: tuple[int, int], argument: str) -
     Returns
     -------
     ndarray of shape (height, width), bool
-        True where the mask is not black.
+        True where the image is defective.
+    """
+    place = Path(path)
+    if ".npy" in (place.suffix, place.parent.suffix):
+        defective = _read_array(place, argument)
+    elif place.is_dir():
+        defective = _read_folder(place, argument)
+    else:
+        defective = read_picture(place, argument)
+    return resize_mask(defective, size)
+
+
+def read_picture(path: Path, argument: str) -> NDArray[np.bool_]:
+    """Read a mask that is a picture, at its own size.
+
+    Parameters
+    ----------
+    path : Path
+        The picture.
+    argument : str
+        What errors call it.
+
+    Returns
+    -------
+    ndarray of shape (height, width), bool
+        True where the image is defective.
     """
     try:
         with Image.open(path) as image:
-            if image.format in _LOSSY_FORMATS:
-                raise ValueError(
-                    f"{argument}, {path}, is a JPEG, which blurs the edge of a mask. Save masks "
-                    "without loss, as PNG for instance."
-                )
             # "L" has no room for 16 bits, and a palette's numbers are not its colours.
             deep = image.mode.startswith(("I", "F"))
-            defective = np.asarray(image if deep else image.convert("L")) != 0
+            pixels = np.asarray(image if deep else image.convert("L"))
+            if image.format not in _LOSSY_FORMATS:
+                return pixels != 0
     except FileNotFoundError:
         raise FileNotFoundError(f"{argument}: there is no file {path}.") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -111,7 +148,97 @@ def read_mask(path: str | PathLike[str], size: tuple[int, int], argument: str) -
         ) from error
     except OSError as error:
         raise ValueError(f"{argument}, {path}, cannot be read as an image: {error}") from error
-    return resize_mask(defective, size)
+    if 0 < pixels.max() < _HALF_WHITE:
+        raise ValueError(
+            f"{argument}, {path}, is a JPEG whose brightest pixel is {pixels.max()}; in a JPEG, "
+            "which is not exact, a mask must be black and white. Save masks without loss, as PNG "
+            "for instance."
+        )
+    return pixels >= _HALF_WHITE
+
+
+def _read_folder(folder: Path, argument: str) -> NDArray[np.bool_]:
+    parts = [read_picture(path, argument) for path in find_images(folder, argument=argument)]
+    sizes = {part.shape for part in parts}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"{argument}, {folder}, has masks of {len(sizes)} sizes, {sorted(sizes)}; those of one "
+            "image must have one."
+        )
+    return np.any(parts, axis=0)
+
+
+def _read_array(path: Path, argument: str) -> NDArray[np.bool_]:
+    array = open_array(path, argument)
+    if array.ndim != 2:
+        raise ValueError(
+            f"{argument}, {path}, has the shape {array.shape}; a mask has (height, width). Of an "
+            f"array (n_masks, height, width), name one: {path}/0."
+        )
+    return np.asarray(array) != 0
+
+
+def mask_size(path: Path) -> tuple[int, int]:
+    """Tell the size of a mask, without reading it.
+
+    Parameters
+    ----------
+    path : Path
+        As in :func:`read_masks`; of a folder, the first mask in it counts.
+
+    Returns
+    -------
+    (int, int)
+        Width and height.
+    """
+    if ".npy" in (path.suffix, path.parent.suffix):
+        height, width = open_array(path, "mask").shape
+        return width, height
+    if path.is_dir():
+        path = next(iter_images(path))
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as a mask: {error}") from error
+
+
+def open_array(path: Path, argument: str) -> NDArray:
+    """Open a NumPy file without reading what is in it.
+
+    Parameters
+    ----------
+    path : Path
+        Path of a file, or of one of the arrays in it: ``video.npy/17``.
+    argument : str
+        What errors call it.
+
+    Returns
+    -------
+    ndarray
+        The array, mapped into memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file of that name.
+    ValueError
+        If the file is no NumPy file, or there is no array of that index in it.
+    """
+    file, index = (path, None) if path.suffix == ".npy" else (path.parent, path.name)
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{argument}: there is no file {file}.") from None
+    except (EOFError, OSError, ValueError) as error:
+        raise ValueError(f"{argument}, {file}, cannot be read as a NumPy file: {error}") from error
+    if index is None:
+        return array
+    if not index.isdecimal() or array.ndim != 3 or int(index) >= len(array):
+        raise ValueError(
+            f"{argument}, {path}: {file.name} has the shape {array.shape}, and so no mask {index}."
+        )
+    return array[int(index)]
 
 
 def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -71,42 +71,117 @@ def align(
         The embeddings, contiguous.
     """
     coarsest = min(features.shape[-2] * features.shape[-1] for features in maps)
-    parts, places, first = [], [], 0
-    for features in maps:
-        if channels is not None:
-            depth = int(features.shape[1])  # a tensor while torch traces
-            place = np.flatnonzero((channels >= first) & (channels < first + depth))
-            features = _take(features, channels[place] - first)
-            places.append(place)
-            first += depth
-            if len(place) == 0:
-                continue
-        # Half precision is for the network; sums over cells and all that follows are not.
-        features = features.float()
-        if neighborhood > 1 and features.shape[-2] * features.shape[-1] > coarsest:
-            features = functional.avg_pool2d(
-                features,
-                neighborhood,
-                stride=1,
-                padding=neighborhood // 2,
-                count_include_pad=False,
-            )
-        parts.append(_to_grid(features, grid, alignment))
-    embeddings = torch.cat(parts, dim=1)
+    order = None
+    taken: Sequence[NDArray[np.intp] | None] = [None] * len(maps)
     if channels is not None:
-        order = np.argsort(np.concatenate(places))
-        if np.any(np.diff(order) < 0):
-            embeddings = _take(embeddings, order)
+        # Depths are tensors while torch traces.
+        taken, order = share_channels(channels, [int(features.shape[1]) for features in maps])
+    parts = []
+    for features, kept in zip(maps, taken, strict=True):
+        if kept is not None:
+            if len(kept) == 0:
+                continue
+            features = _take(features, kept)
+        # Half precision is for the network; sums over cells and all that follows are not.
+        is_coarsest = features.shape[-2] * features.shape[-1] <= coarsest
+        reach = 1 if is_coarsest else neighborhood
+        parts.append(_to_grid(features.float(), grid, reach, alignment))
+    embeddings = torch.cat(parts, dim=1)
+    if order is not None:
+        embeddings = _take(embeddings, order)
     return embeddings.movedim(1, -1).contiguous()
+
+
+def share_channels(
+    channels: NDArray[np.intp], depths: Sequence[int]
+) -> tuple[list[NDArray[np.intp]], NDArray[np.intp] | None]:
+    """Tell which channels of each layer make up chosen dimensions.
+
+    Parameters
+    ----------
+    channels : ndarray of int
+        Dimensions of the concatenation of all layers.
+    depths : sequence of int
+        Number of channels of each layer.
+
+    Returns
+    -------
+    taken : list of ndarray of int
+        Channels of each layer.
+    order : ndarray of int or None
+        Brings what is taken, concatenated, into the order of `channels`. None if it is there.
+    """
+    taken, places, first = [], [], 0
+    for depth in depths:
+        place = np.flatnonzero((channels >= first) & (channels < first + depth))
+        taken.append(channels[place] - first)
+        places.append(place)
+        first += depth
+    order = np.argsort(np.concatenate(places))
+    return taken, order if np.any(np.diff(order) < 0) else None
+
+
+def alignment_matrices(
+    map_sizes: Sequence[tuple[int, int]],
+    grid: tuple[int, int],
+    *,
+    neighborhood: int,
+    alignment: str,
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Make the matrices A and B with which ``A features B'`` is each map as :func:`align` has it.
+
+    All that `align` does to a map is linear, and separable.
+
+    Parameters
+    ----------
+    map_sizes : sequence of (int, int)
+        Height and width of each layer's map.
+    grid : (int, int)
+        Rows and columns of the result.
+    neighborhood : int
+        As in `align`.
+    alignment : {"bilinear", "nearest"}
+        As in `align`.
+
+    Returns
+    -------
+    list of (rows, columns)
+        For each layer, ndarrays of shape (grid[0], height) and (grid[1], width), float32.
+    """
+    coarsest = min(height * width for height, width in map_sizes)
+    matrices = []
+    for height, width in map_sizes:
+        reach = 1 if height * width == coarsest else neighborhood
+        rows = _axis_matrix(height, grid[0], reach, alignment)
+        matrices.append((rows, _axis_matrix(width, grid[1], reach, alignment)))
+    return matrices
+
+
+def _axis_matrix(
+    n_cells: int, n_targets: int, neighborhood: int, alignment: str
+) -> NDArray[np.float32]:
+    # Each cell of a column alone, in a channel of its own.
+    impulses = torch.eye(n_cells).reshape(1, n_cells, n_cells, 1)
+    return _to_grid(impulses, (n_targets, 1), neighborhood, alignment)[0, :, :, 0].T.numpy()
 
 
 def _take(features: torch.Tensor, channels: NDArray[np.intp]) -> torch.Tensor:
     return features[:, torch.from_numpy(channels).to(features.device)]
 
 
-def _to_grid(features: torch.Tensor, grid: tuple[int, int], alignment: str) -> torch.Tensor:
-    """Average what is finer than the grid, interpolate what is coarser, side by side."""
+def _to_grid(
+    features: torch.Tensor, grid: tuple[int, int], neighborhood: int, alignment: str
+) -> torch.Tensor:
+    """Average neighbourhoods, then what is finer than the grid; interpolate what is coarser."""
     height, width = features.shape[-2:]
+    if neighborhood > 1:
+        features = functional.avg_pool2d(
+            features,
+            neighborhood,
+            stride=1,
+            padding=neighborhood // 2,
+            count_include_pad=False,
+        )
     pooled = min(height, grid[0]), min(width, grid[1])
     if pooled != (height, width):
         features = functional.adaptive_avg_pool2d(features, pooled)

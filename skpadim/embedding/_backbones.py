@@ -264,34 +264,39 @@ def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
     if layers is None:
         strides = {stride: module for module, stride in levels if stride in _TIMM_STRIDES}
         layers = tuple(strides[stride] for stride in _TIMM_STRIDES if stride in strides)
-    if not layers or not set(layers) <= set(modules):
+    submodules = {module for module, _ in whole.named_modules() if module}
+    if not layers or not set(layers) <= submodules.union(modules):
         listed = ", ".join(f"{module!r} (stride {stride})" for module, stride in levels)
-        raise ValueError(f"layers of backbone={name!r} must be among {listed}; got {layers!r}.")
-    indices = sorted(modules.index(layer) for layer in layers)
+        raise ValueError(
+            f"layers of backbone={name!r} must be among {listed}, or other submodules; got "
+            f"{layers!r}."
+        )
     overlay = {}
     if weights not in (None, "imagenet"):
         # timm itself would ignore keys that are missing or left over.
         load_strictly(whole, read_file(weights), weights)
         overlay = {"state_dict": whole.state_dict()}
+    ends_of_levels = set(layers) <= set(modules)
+    arguments: dict[str, Any] = {}
+    if ends_of_levels:
+        indices = sorted(modules.index(layer) for layer in layers)
+        arguments = {"features_only": True, "out_indices": tuple(indices)}
     try:
-        features = timm.create_model(
-            model,
-            features_only=True,
-            out_indices=tuple(indices),
-            pretrained=weights is not None,
-            pretrained_cfg_overlay=overlay,
+        network = timm.create_model(
+            model, pretrained=weights is not None, pretrained_cfg_overlay=overlay, **arguments
         )
     except OSError as error:
         raise _missing_timm_download(name, whole.pretrained_cfg, error) from error
     except Exception as error:
         # Also what the readers of a damaged file in the cache raise: anything.
         raise ValueError(f"backbone={name!r}, weights={weights!r}: {error}") from error
+    mean, std = (tuple(whole.pretrained_cfg[name]) for name in ("mean", "std"))
+    if not ends_of_levels:
+        return _cut(network, layers, mean, std)
     order = [indices.index(modules.index(layer)) for layer in layers]
-    channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
-    network = ReorderedNetwork(features, order, channels_last)
-    config = whole.pretrained_cfg
-    mean, std = _of_255(config["mean"]), _of_255(config["std"])
-    return Backbone(network, layers, mean, std, hash_weights(features))
+    channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
+    reordered = ReorderedNetwork(network, order, channels_last)
+    return Backbone(reordered, layers, _of_255(mean), _of_255(std), hash_weights(network))
 
 
 def _missing_timm_download(

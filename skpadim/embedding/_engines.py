@@ -26,7 +26,7 @@ _CPU_PIXELS = 4 * 224 * 224
 _TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
 
 # Half a module is not to be used, and filters of warnings are those of all threads.
-_CONVERTING = threading.RLock()
+CONVERTING = threading.RLock()
 
 
 class Engine(Protocol):
@@ -199,7 +199,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, network: PatchNetwork, input_size: tuple[int, int], precision: str) -> None:
-        self._openvino = openvino = _import_openvino()
+        self._openvino = openvino = import_without_telemetry("openvino")
         core = openvino.Core()
         if precision == "bfloat16" and "BF16" not in core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
@@ -247,21 +247,31 @@ class OpenVinoEngine:
             raise ValueError(f"its results differ from torch's by {error:.2g}")
 
 
-def _import_openvino() -> Any:
-    """Import OpenVINO as if its telemetry were not installed.
+def import_without_telemetry(name: str) -> Any:
+    """Import a package of OpenVINO as if its telemetry were not installed.
 
     With it, the import alone connects to a server of statistics and leaves an identifier in the
     home directory. Nobody has asked for that.
+
+    Parameters
+    ----------
+    name : str
+        The package.
+
+    Returns
+    -------
+    module
+        The package. If it had been imported before, it is as it was.
     """
     modules: Any = sys.modules
-    with _CONVERTING:
-        if "openvino" in modules:
-            return modules["openvino"]
+    with CONVERTING:
+        if modules.get(name):
+            return modules[name]
         hidden = "openvino_telemetry" not in modules
         if hidden:
             modules["openvino_telemetry"] = None  # for imports: not installed
         try:
-            return importlib.import_module("openvino")
+            return importlib.import_module(name)
         finally:
             if hidden:
                 del modules["openvino_telemetry"]
@@ -273,12 +283,12 @@ def _to_openvino(network: PatchNetwork, input_size: tuple[int, int]) -> "openvin
     By the frontend itself: openvino.convert_model runs the network three times more to check the
     trace, and imports much to do so.
     """
-    _import_openvino()
+    import_without_telemetry("openvino")
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     image = torch.zeros((1, *input_size, 3), dtype=torch.uint8)
-    with _CONVERTING, torch.no_grad(), warnings.catch_warnings():
+    with CONVERTING, torch.no_grad(), warnings.catch_warnings():
         # That sizes become constants is wanted here, and the ways that do not call this one
         # deprecated take seconds.
         for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):

@@ -20,6 +20,7 @@ from skpadim._doc_link import DocLinkMixin
 from skpadim.embedding._backbones import build_backbone
 from skpadim.embedding._extractor import MapExtractor, resolve_device
 from skpadim.images import ImageSequence, center_crop_slices, iter_batches
+from skpadim.images._batches import RESAMPLING
 
 if TYPE_CHECKING:
     import torch
@@ -60,8 +61,8 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         dimensions. None means: of Lite networks the ends of the stages of stride 4, 8 and 16
         ("blocks.1", "blocks.2", "blocks.4"), of ResNets "layer1" to "layer3" and of
         EfficientNets "features.2", "features.4" and "features.5", as in [1]_, of timm's models
-        the last levels of stride 4, 8 and 16. Other networks need names. For timm they are
-        those in its ``feature_info``.
+        the last levels of stride 4, 8 and 16. Other networks need names. For timm those in its
+        ``feature_info`` are best, which its models are made to give.
     grid_stride : int, default=None
         Pixels from one grid position to the next. None means 8, or the finest map as it is
         where that has fewer positions. 4 is the grid of [1]_ for its networks.
@@ -78,6 +79,8 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
     crop_size : int or (int, int), default=None
         Height and width in pixels of the centre that is kept after resizing. None keeps
         everything.
+    resample : {"bilinear", "bicubic", "lanczos"}, default="bicubic"
+        Filter that images are resized with, of Pillow's antialiased ones.
     jpeg_draft : bool, default=False
         Whether large JPEG files are decoded at 1/2, 1/4 or 1/8 of their size, but at least at three
         times `image_size`. From 1800 x 1800 pixels on this takes about a third of the time; scores
@@ -142,6 +145,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         "alignment": [StrOptions({"bilinear", "nearest"})],
         "image_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "crop_size": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        "resample": [StrOptions(set(RESAMPLING))],
         "jpeg_draft": ["boolean"],
         "weights": [str, os.PathLike, None],
         "device": [str],
@@ -162,6 +166,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         alignment: str = "bilinear",
         image_size: int | tuple[int, int] = 224,
         crop_size: int | tuple[int, int] | None = None,
+        resample: str = "bicubic",
         jpeg_draft: bool = False,
         weights: "str | os.PathLike | None" = "imagenet",
         device: str = "auto",
@@ -178,6 +183,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         self.alignment = alignment
         self.image_size = image_size
         self.crop_size = crop_size
+        self.resample = resample
         self.jpeg_draft = jpeg_draft
         self.weights = weights
         self.device = device
@@ -281,6 +287,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
             self.input_size,
             self.batch_size,
             self.jpeg_draft,
+            self.resample,
         )
         engine = self._engine(kept)
         # No yield here, or errors would wait for the first batch.
@@ -337,6 +344,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
             PIL.__version__,
             _as_pair(self.image_size, "image_size"),
             self.input_size,
+            str(self.resample),
             bool(self.jpeg_draft),
             self.output_shape,  # with the grid, whichever way it was asked for
             int(self.neighborhood),
@@ -372,6 +380,19 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         """
         self._check_parameters()
         return self._output_shape()
+
+    @property
+    def layer_depths(self) -> tuple[int, ...]:
+        """Number of dimensions that each layer contributes to an embedding.
+
+        Returns
+        -------
+        tuple of int
+            One for each layer, in the order of the dimensions.
+        """
+        self._check_parameters()
+        shapes = self._extractor().map_shapes(self.input_size)
+        return tuple(depth for depth, _, _ in shapes)
 
     def _output_shape(self) -> tuple[int, int, int]:
         shapes = self._extractor().map_shapes(self.input_size)

@@ -154,6 +154,33 @@ class Factor(NamedTuple):
         moments.scatter = scatter
         return moments
 
+    def to_compact(self) -> "Factor":
+        """Round to integers of 16 bits, as factors of compact models are made.
+
+        Returns
+        -------
+        Factor
+            Half the size; the factor itself if it is compact.
+        """
+        if self.units is not None:
+            return self
+        n_positions, n_dimensions = len(self.matrix), len(self.ridge)
+        matrix = np.empty(self.matrix.shape, np.int16)
+        units = np.empty((n_positions, n_dimensions), self.dtype)
+
+        def count(chunk: slice) -> None:
+            if self.eigenvalues is not None:
+                vectors = self.matrix[chunk].copy()
+                units[chunk] = _count_in_units(vectors)
+                matrix[chunk] = vectors
+            else:
+                lower = unpack(self.matrix[chunk], n_dimensions).transpose(0, 2, 1)
+                units[chunk] = _count_in_units(lower)
+                _pack(lower, matrix[chunk])
+
+        for_positions(count, n_positions, 2 * n_dimensions**2 * self.dtype.itemsize)
+        return self._replace(matrix=matrix, units=units)
+
     def _in_units(self, vectors: NDArray, chunk: slice) -> NDArray:
         """Multiply (n_chunk, n, n_dimensions) vectors by the units, where there are any."""
         return vectors if self.units is None else vectors * self.units[chunk, np.newaxis]
@@ -259,8 +286,7 @@ def _full(
             triangle[:] = dtrtri(triangle.T, lower=0, overwrite_c=1)[0].T
         if units is not None:
             units[chunk] = _count_in_units(lower)
-        for columns, block in blocks_of(matrix[chunk], n_dimensions):
-            block[:] = lower[:, columns, : columns.stop].transpose(0, 2, 1)
+        _pack(lower, matrix[chunk])
 
     try:
         for_positions(factor, n_positions, 8 * n_dimensions**2)
@@ -302,6 +328,12 @@ def _low_rank(
 
     for_positions(factor, n_positions, 8 * rank * n_dimensions)
     return Factor(matrix, eigenvalues, ridge, units)
+
+
+def _pack(lower: NDArray, packed: NDArray) -> None:
+    """Write the transposes of lower triangles into packed upper ones."""
+    for columns, block in blocks_of(packed, lower.shape[1]):
+        block[:] = lower[:, columns, : columns.stop].transpose(0, 2, 1)
 
 
 def _entries_dtype(moments: PatchMoments, compact: bool) -> np.dtype:

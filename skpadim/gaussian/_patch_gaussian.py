@@ -55,10 +55,12 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     n_components : int, float or None, default=None
         Dimensions left after the reduction: a number, a share of those there are, in (0, 1],
         or None for all.
-    reduction : {"random", "orthogonal", "pca"} or array-like of int, default="random"
-        How dimensions are reduced. "random" keeps a random subset [1]_, "orthogonal" takes
-        orthonormal combinations of the standardised dimensions [2]_, "pca" the principal
-        components of all patches. Indices name the dimensions to keep.
+    reduction : {"random", "orthogonal", "semi-orthogonal", "pca", "npca"} or array-like of int, \
+            default="random"
+        How dimensions are reduced. "random" keeps a random subset [1]_. "orthogonal" takes
+        orthonormal combinations of the standardised dimensions, "semi-orthogonal" those of the
+        dimensions as they are [2]_. "pca" takes the principal components of all patches with the
+        largest variances, "npca" those with the smallest [3]_. Indices name the dimensions to keep.
     reg_covar : float, default=0.1
         Strength of the ridge R that is added to each covariance.
     reg_relative : bool, default=True
@@ -77,7 +79,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         quantile of leave-one-out scores: each training sample is scored by the model fitted
         without it, in closed form.
     random_state : int, RandomState instance or None, default=None
-        Draws the reductions "random" and "orthogonal".
+        Draws the reductions "random", "orthogonal" and "semi-orthogonal".
 
     Attributes
     ----------
@@ -120,6 +122,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
        https://arxiv.org/abs/2011.08785
     .. [2] Kim, J.-H., Kim, D.-H., Yi, S., & Lee, T. (2021). Semi-orthogonal embedding for
        efficient unsupervised anomaly segmentation. https://arxiv.org/abs/2105.14737
+    .. [3] Rippel, O., Mertens, P., & Merhof, D. (2021). Modeling the distribution of normal data in
+       pre-trained deep features for anomaly detection. ICPR. https://arxiv.org/abs/2005.14140
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """Fewer dimensions: a subset of them, or projections."""
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -9,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from skpadim.gaussian._moments import PatchMoments
 
-PROJECTIONS = ("orthogonal", "pca")
+PROJECTIONS = ("orthogonal", "semi-orthogonal", "pca", "npca")
 
 
 def count_components(n_components: int | float | None, n_dimensions: int) -> int:
@@ -45,7 +46,11 @@ def count_components(n_components: int | float | None, n_dimensions: int) -> int
 
 
 def select_dimensions(
-    n_dimensions: int, n_components: int | float | None, reduction: Any, random_state: Any
+    n_dimensions: int,
+    n_components: int | float | None,
+    reduction: Any,
+    random_state: Any,
+    layer_depths: Sequence[int] | None = None,
 ) -> NDArray[np.intp] | None:
     """Dimensions that a reduction by selection keeps.
 
@@ -56,32 +61,46 @@ def select_dimensions(
     n_components : int, float or None
         How many to keep; with given indices only None or their number.
     reduction : str or array-like of int
-        "random", a projection, or the indices themselves.
+        "random", "stratified", a projection, or the indices themselves.
     random_state : int, RandomState or None
         Draws the random subset.
+    layer_depths : sequence of int or None, default=None
+        How many of the dimensions each layer has, in their order; "stratified" needs them.
 
     Returns
     -------
     ndarray of shape (n_components,), int, or None
-        Sorted for "random"; as given for indices; None when every dimension is kept as it is or
+        Sorted if drawn; as given for indices; None when every dimension is kept as it is or
         ``reduction`` is a projection.
 
     Raises
     ------
     ValueError
-        If indices are out of range, repeated or at odds with ``n_components``.
+        If indices are out of range, repeated or at odds with ``n_components``, or if layers are
+        needed that are not known.
     """
     if isinstance(reduction, str):
         count = count_components(n_components, n_dimensions)
+        if reduction != "stratified":
+            layer_depths = (n_dimensions,)
+        elif layer_depths is None:
+            raise ValueError(
+                "reduction='stratified' draws from each layer of a backbone, but X holds "
+                "embeddings, which do not tell their layers: give 'random', or the indices."
+            )
         if reduction in PROJECTIONS or count == n_dimensions:
             return None
-        drawn = check_random_state(random_state).permutation(n_dimensions)[:count]
-        return np.sort(drawn)
+        random_state = check_random_state(random_state)
+        drawn, first = [], 0
+        for depth, share in zip(layer_depths, _even_shares(count, layer_depths), strict=True):
+            drawn.append(first + random_state.permutation(depth)[:share])
+            first += depth
+        return np.sort(np.concatenate(drawn))
     kept = np.asarray(reduction)
     if kept.ndim != 1 or kept.size == 0 or kept.dtype.kind not in "iu":
         raise ValueError(
-            "reduction must be 'random', 'orthogonal', 'pca' or a non-empty 1-D sequence of "
-            f"integer indices; got {reduction!r}."
+            "reduction must be the name of one, or a non-empty 1-D sequence of integer indices; "
+            f"got {reduction!r}."
         )
     if kept.min() < 0 or kept.max() >= n_dimensions:
         raise ValueError(
@@ -98,6 +117,17 @@ def select_dimensions(
     return kept.astype(np.intp)
 
 
+def _even_shares(count: int, depths: Sequence[int]) -> list[int]:
+    """Share a count out among layers, as evenly as their depths allow."""
+    shares = [0] * len(depths)
+    # From the shallowest: what it does not have falls to the deeper ones.
+    order = sorted(range(len(depths)), key=lambda layer: depths[layer])
+    for n_layers, layer in zip(range(len(depths), 0, -1), order, strict=True):
+        shares[layer] = min(depths[layer], count // n_layers)
+        count -= shares[layer]
+    return shares
+
+
 def projection_matrix(
     moments: PatchMoments, n_components: int | float | None, reduction: str, random_state: Any
 ) -> NDArray[np.float64]:
@@ -109,9 +139,10 @@ def projection_matrix(
         Moments of all dimensions.
     n_components : int, float or None
         How many components to keep.
-    reduction : {"orthogonal", "pca"}
-        Orthonormal combinations of the standardised dimensions, from the QR decomposition of a
-        Gaussian matrix, or the principal components of all positions' embeddings.
+    reduction : {"orthogonal", "semi-orthogonal", "pca", "npca"}
+        Orthonormal combinations of the standardised dimensions, or of the dimensions as they are,
+        from the QR decomposition of a Gaussian matrix; or the principal components of all
+        positions' embeddings with the largest or the smallest variances.
     random_state : int, RandomState or None
         Draws the Gaussian matrix.
 
@@ -122,9 +153,11 @@ def projection_matrix(
     """
     n_dimensions = moments.mean.shape[1]
     count = count_components(n_components, n_dimensions)
-    if reduction == "pca":
+    if reduction in ("pca", "npca"):
         _, vectors = np.linalg.eigh(moments.pooled_covariance())
-        components = vectors[:, ::-1][:, :count].T
+        if reduction == "pca":
+            vectors = vectors[:, ::-1]
+        components = vectors[:, :count].T
         # A sign by convention: the largest entry is positive, whatever LAPACK chose.
         largest = np.abs(components).argmax(axis=1)
         return components * np.sign(components[np.arange(count), largest])[:, np.newaxis]
@@ -132,6 +165,8 @@ def projection_matrix(
     orthonormal, upper = np.linalg.qr(gaussian)
     # The signs make the distribution uniform over all orthonormal frames (Haar).
     orthonormal *= np.sign(np.diag(upper))
+    if reduction == "semi-orthogonal":
+        return orthonormal.T
     return orthonormal.T / np.sqrt(moments.variance())
 
 

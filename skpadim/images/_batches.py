@@ -18,6 +18,12 @@ MAX_THREADS = 4
 # side, so that the antialiasing is Pillow's and not the decoder's.
 DRAFT_FACTOR = 3
 
+RESAMPLING = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
 
 def center_crop_slices(
     image_size: tuple[int, int], crop_size: tuple[int, int] | None
@@ -64,11 +70,12 @@ def iter_batches(
     crop_size: tuple[int, int] | None = None,
     batch_size: int = 32,
     jpeg_draft: bool = False,
+    resample: str = "bicubic",
 ) -> Iterator[np.ndarray]:
     """Read, resize and crop images, one batch ahead of their use.
 
-    Each image is brought to `image_size`, whatever its aspect ratio, by Pillow's antialiased
-    bicubic filter, and then cropped around its centre. Images that have the size already are
+    Each image is brought to `image_size`, whatever its aspect ratio, by one of Pillow's antialiased
+    filters, and then cropped around its centre. Images that have the size already are
     not resampled. A few threads prepare the next batch while the caller works on the present
     one; no more than these two are held, and what comes out does not depend on the threads.
 
@@ -85,6 +92,8 @@ def iter_batches(
     jpeg_draft : bool, default=False
         Whether large JPEG files are decoded at 1/2, 1/4 or 1/8 of their size, but at least at three
         times the size wanted. Faster, and not quite the pixels that the decoded image would give.
+    resample : {"bilinear", "bicubic", "lanczos"}, default="bicubic"
+        Filter that images are resized with.
 
     Returns
     -------
@@ -116,7 +125,7 @@ def iter_batches(
     images = ImageSequence(images)
     if jpeg_draft:
         images = images.with_draft(DRAFT_FACTOR * max(image_size))
-    return _generate(images, image_size, crop, batch_size)
+    return _generate(images, image_size, crop, batch_size, resample)
 
 
 def _generate(
@@ -124,11 +133,12 @@ def _generate(
     image_size: tuple[int, int],
     crop: tuple[slice, slice],
     batch_size: int,
+    resample: str,
 ) -> Iterator[np.ndarray]:
     height, width = (kept.stop - kept.start for kept in crop)
 
     def prepare(position: int, out: np.ndarray) -> None:
-        pixels = resize(images.decoded(position), image_size)[crop]
+        pixels = resize(images.decoded(position), image_size, resample)[crop]
         out[...] = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
     if len(images) == 1:
@@ -160,7 +170,9 @@ def _finished(batch: np.ndarray, jobs: "list[Future[None]]") -> np.ndarray:
     return batch
 
 
-def resize(picture: np.ndarray | Image.Image, image_size: tuple[int, int]) -> np.ndarray:
+def resize(
+    picture: np.ndarray | Image.Image, image_size: tuple[int, int], resample: str
+) -> np.ndarray:
     """Resize pixels, antialiased.
 
     Parameters
@@ -169,6 +181,8 @@ def resize(picture: np.ndarray | Image.Image, image_size: tuple[int, int]) -> np
         Grey levels or RGB.
     image_size : (int, int)
         Height and width to resize to.
+    resample : {"bilinear", "bicubic", "lanczos"}
+        Filter.
 
     Returns
     -------
@@ -181,5 +195,5 @@ def resize(picture: np.ndarray | Image.Image, image_size: tuple[int, int]) -> np
             return picture
         picture = Image.fromarray(picture)
     if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+        picture = picture.resize((width, height), RESAMPLING[resample])
     return np.asarray(picture)

@@ -39,6 +39,7 @@ def iter_frames(
     image_size: tuple[int, int],
     batch_size: int,
     jpeg_draft: bool = False,
+    resample: str = "bicubic",
 ) -> Generator[list[Frame], None, None]:
     """Read and resize files of any number, a batch ahead of their use; bad ones stop nothing.
 
@@ -56,6 +57,8 @@ def iter_frames(
         Most files in a batch.
     jpeg_draft : bool, default=False
         As in :func:`~skpadim.images.iter_batches`.
+    resample : {"bilinear", "bicubic", "lanczos"}, default="bicubic"
+        Filter that images are resized with.
 
     Yields
     ------
@@ -71,7 +74,8 @@ def iter_frames(
             if path is not None:
                 # Not in the threads: the check sets filters of warnings, which are of all of them.
                 checked = _checked(path)
-                batch.append(pool.submit(_frame, path, checked, image_size, draft_size))
+                job = pool.submit(_frame, path, checked, image_size, draft_size, resample)
+                batch.append(job)
             if batch and (path is None or len(batch) == batch_size):
                 pending.append(batch)
                 batch = []
@@ -93,14 +97,18 @@ def _checked(path: str) -> ImageSequence | str:
 
 
 def _frame(
-    path: str, images: ImageSequence | str, image_size: tuple[int, int], draft_size: int | None
+    path: str,
+    images: ImageSequence | str,
+    image_size: tuple[int, int],
+    draft_size: int | None,
+    resample: str,
 ) -> Frame:
     if isinstance(images, str):
         return Frame(path, None, (0, 0), images)
     if draft_size is not None:
         images = images.with_draft(draft_size)
     try:
-        pixels = resize(images.decoded(0), image_size)
+        pixels = resize(images.decoded(0), image_size, resample)
     except (TypeError, ValueError) as error:
         return Frame(path, None, (0, 0), _reason(path, error))
     if pixels.ndim == 2:

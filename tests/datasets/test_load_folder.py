@@ -85,6 +85,18 @@ def test_a_folder_of_rejects_may_lie_within_that_of_good_images(write_image, tmp
     assert below(tmp_path / "line", data.X) == ["1.png", "rejects/2.png"]
 
 
+def test_a_folder_of_rejects_called_good_is_refused(parts, write_image):
+    write_image("parts/ng/good/11.png")
+    with pytest.raises(ValueError, match="defective has a sub-folder called 'good'"):
+        load_folder(parts / "ok", defective=parts / "ng")
+
+
+def test_a_mask_of_another_size_than_its_image_is_named(parts, write_image):
+    write_image("parts/masks/9.png", np.zeros((5, 6), np.uint8))
+    with pytest.raises(ValueError, match=r"masks.9\.png has 6 x 5 pixels, but its image .* 6 x 4"):
+        load_folder(parts / "ok", defective=parts / "ng", masks=parts / "masks")
+
+
 def test_a_missing_folder_is_named_with_its_argument(parts):
     with pytest.raises(FileNotFoundError, match=r"defective must be a folder.*nowhere"):
         load_folder(parts / "ok", defective=parts / "nowhere")

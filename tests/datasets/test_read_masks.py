@@ -61,9 +61,75 @@ def test_the_way_a_mask_is_stored_does_not_matter(tmp_path, convert):
     np.testing.assert_array_equal(read_masks([tmp_path / "mask.png"], (2, 3)), [PIXELS > 0])
 
 
-def test_a_jpeg_is_refused_because_its_black_is_not_zero(write_image):
-    with pytest.raises(ValueError, match=r"mask_paths\[1\], .*mask\.jpg, is a JPEG"):
-        read_masks([None, write_image("mask.jpg", PIXELS)], 4)
+def test_a_jpeg_is_defective_from_half_of_white_on(tmp_path):
+    mask = np.zeros((32, 32), np.uint8)
+    mask[5:21, 9:27] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.jpg", quality=60)
+    with Image.open(tmp_path / "mask.jpg") as image:
+        assert not set(np.unique(image)) <= {0, 255}  # what compression leaves
+    np.testing.assert_array_equal(read_masks([tmp_path / "mask.jpg"], 32), [mask > 0])
+
+
+def test_a_jpeg_with_class_numbers_is_refused(write_image):
+    path = write_image("mask.jpg", np.full((8, 8), 3, np.uint8))
+    with pytest.raises(ValueError, match=r"mask_paths\[1\], .*mask\.jpg, .* brightest pixel is 3"):
+        read_masks([None, path], 8)
+
+
+def test_a_black_jpeg_has_no_defect(write_image):
+    assert not read_masks([write_image("mask.jpg", np.zeros((8, 8), np.uint8))], 8).any()
+
+
+def test_of_a_folder_of_masks_the_union_counts(write_image, tmp_path):
+    write_image("000/000.png", np.array([[255, 0, 0]], np.uint8))
+    write_image("000/001.png", np.array([[0, 0, 128]], np.uint8))
+    masks = read_masks([tmp_path / "000"], (1, 3))
+    np.testing.assert_array_equal(masks, [[[True, False, True]]])
+
+
+def test_masks_of_one_image_must_have_one_size(write_image, tmp_path):
+    write_image("000/000.png", np.zeros((2, 3), np.uint8))
+    write_image("000/001.png", np.zeros((3, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"mask_paths\[0\], .*000, has masks of 2 sizes"):
+        read_masks([tmp_path / "000"], 4)
+
+
+def test_a_folder_without_a_mask_is_named(tmp_path):
+    (tmp_path / "000").mkdir()
+    with pytest.raises(ValueError, match=r"mask_paths\[0\] has no image: .*000"):
+        read_masks([tmp_path / "000"], 4)
+
+
+def test_numpy_files_hold_one_mask_or_those_of_a_video(tmp_path):
+    stack = np.array([PIXELS, ~PIXELS])
+    np.save(tmp_path / "video.npy", stack)
+    np.save(tmp_path / "mask.npy", PIXELS)
+    paths = [tmp_path / "video.npy" / "1", str(tmp_path / "mask.npy"), tmp_path / "video.npy/0"]
+    np.testing.assert_array_equal(
+        read_masks(paths, (2, 3)), np.array([~PIXELS, PIXELS, PIXELS]) > 0
+    )
+
+
+@pytest.mark.parametrize("name", ["2", "-1", "x"])
+def test_a_mask_that_is_not_in_the_video_is_named(tmp_path, name):
+    np.save(tmp_path / "video.npy", np.array([PIXELS, PIXELS]))
+    with pytest.raises(ValueError, match=rf"video.npy has the shape \(2, 2, 3\).* no mask {name}"):
+        read_masks([tmp_path / "video.npy" / name], 4)
+
+
+def test_the_whole_video_is_no_mask(tmp_path):
+    np.save(tmp_path / "video.npy", np.array([PIXELS, PIXELS]))
+    with pytest.raises(ValueError, match=r"shape \(2, 2, 3\); a mask has .* name one: .*npy/0"):
+        read_masks([tmp_path / "video.npy"], 4)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an array"])
+def test_a_file_that_is_no_numpy_file_is_named(tmp_path, content):
+    (tmp_path / "mask.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"mask_paths\[0\], .*mask.npy, cannot be read as a NumPy"):
+        read_masks([tmp_path / "mask.npy"], 4)
+    with pytest.raises(FileNotFoundError, match=r"mask_paths\[0\]: there is no file .*none.npy"):
+        read_masks([tmp_path / "none.npy" / "0"], 4)
 
 
 def test_a_missing_file_is_named_with_its_index(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skpadim.embedding._alignment import align, grid_shape
+from skpadim.embedding._alignment import align, alignment_matrices, grid_shape
 
 sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 
@@ -166,3 +166,22 @@ def test_the_grid_has_stride_8_unless_told_or_the_maps_are_coarser(
     input_size, map_sizes, grid_stride, expected
 ):
     assert grid_shape(input_size, map_sizes, grid_stride) == expected
+
+
+@given(
+    fine=sizes,
+    coarse=sizes,
+    grid=sizes,
+    neighborhood=st.sampled_from([1, 3, 5]),
+    alignment=st.sampled_from(["bilinear", "nearest"]),
+)
+def test_matrices_of_both_axes_do_the_same(fine, coarse, grid, neighborhood, alignment):
+    options = {"neighborhood": neighborhood, "alignment": alignment}
+    maps = random_map(fine), random_map(coarse, seed=1)
+    matrices = alignment_matrices([fine, coarse], grid, **options)
+    parts = [
+        rows @ features @ columns.T
+        for features, (rows, columns) in zip(maps, matrices, strict=True)
+    ]
+    expected = np.moveaxis(np.concatenate(parts, axis=1), 1, -1)
+    np.testing.assert_allclose(aligned(*maps, grid=grid, **options), expected, rtol=1e-5, atol=1e-6)

@@ -187,6 +187,38 @@ def test_levels_of_timm_come_in_the_order_asked_for():
     assert shapes == [192, 32]
 
 
+@pytest.mark.parametrize("weights", [None, "file"])
+def test_other_submodules_of_timm_give_their_maps(tmp_path, weights):
+    name = "timm/test_efficientnet"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        whole = timm.create_model("test_efficientnet").eval()
+    if weights == "file":
+        weights = tmp_path / "weights.pth"
+        torch.save(whole.state_dict(), weights)
+    layers = ("blocks.1.0", "blocks.0")
+    caught = {}
+    for layer in layers:
+        whole.get_submodule(layer).register_forward_hook(
+            lambda module, given, output, layer=layer: caught.update({layer: output})
+        )
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32))
+    with torch.inference_mode():
+        whole(x)
+    if weights is None:
+        assert [f.shape for f in maps(name, layers, weights=None)] == [
+            caught[layer].shape for layer in layers
+        ]
+    else:
+        for features, layer in zip(maps(name, layers, weights=weights), layers, strict=True):
+            torch.testing.assert_close(features, caught[layer])
+
+
+def test_other_submodules_of_timm_are_normalised_by_its_statistics():
+    built = build("timm/test_vit", ("patch_embed.proj",), weights=None)
+    np.testing.assert_allclose(built.mean, (127.5, 127.5, 127.5))
+
+
 def test_channels_last_maps_of_timm_are_turned():
     name = "timm/swin_tiny_patch4_window7_224"
     shapes = [f.shape[1:] for f in maps(name, ("layers.0",), weights=None, size=(224, 224))]

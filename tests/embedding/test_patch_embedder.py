@@ -105,6 +105,19 @@ def test_output_shape_is_that_of_the_embeddings(small, images, parameters, expec
     assert small.transform(images).shape == (5, *expected)
 
 
+def test_layer_depths_are_the_dimensions_of_each_layer_in_their_order(small):
+    assert small.layer_depths == (4, 5)
+    assert small.set_params(layers=["coarse", "fine"]).layer_depths == (5, 4)
+
+
+@pytest.mark.parametrize("resample", ["bilinear", "bicubic", "lanczos"])
+def test_images_are_resized_with_the_filter_asked_for(small, images, resample):
+    resampling = Image.Resampling[resample.upper()]
+    resized = [Image.fromarray(image).resize((48, 40), resampling) for image in images]
+    small.set_params(image_size=(40, 48), resample=resample)
+    np.testing.assert_array_equal(small.transform(images), small.transform(resized))
+
+
 def test_input_size_is_what_the_network_sees():
     assert PatchEmbedder().input_size == (224, 224)
     assert PatchEmbedder(image_size=(64, 96)).input_size == (64, 96)
@@ -197,6 +210,7 @@ def test_inference_mode_does_not_leak_between_batches(small, images):
         {"image_size": (72, 104), "crop_size": (64, 96)},
         {"precision": "bfloat16"},
         {"jpeg_draft": True},
+        {"resample": "lanczos"},
         {"random_state": 1},
         {"backbone": lambda: SmallTanh()},
     ],
@@ -434,6 +448,7 @@ def test_importing_it_imports_no_torch():
         ({"neighborhood": 2}, "neighborhood=2 must be odd"),
         ({"neighborhood": 0}, "'neighborhood' parameter"),
         ({"alignment": "bicubic"}, "'alignment' parameter"),
+        ({"resample": "nearest"}, "'resample' parameter"),
         ({"grid_stride": 0}, "'grid_stride' parameter"),
         ({"batch_size": 0}, "'batch_size' parameter"),
         ({"random_state": None}, "'random_state' parameter"),

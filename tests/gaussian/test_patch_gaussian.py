@@ -374,12 +374,55 @@ def test_the_pca_reduction_has_scikit_learns_components():
     np.testing.assert_allclose(np.abs(np.sum(components * expected, axis=1)), 1)
 
 
-def test_a_square_reduction_changes_no_distance():
+def test_the_npca_reduction_has_scikit_learns_last_components():
+    from sklearn.decomposition import PCA
+
+    X = make_embeddings(40, dimensions=6)
+    components = PatchGaussian(n_components=2, reduction="npca").fit(X).components_
+    expected = PCA().fit(X.reshape(-1, 6)).components_[:-3:-1]
+    np.testing.assert_allclose(np.abs(np.sum(components * expected, axis=1)), 1)
+
+
+def test_the_semi_orthogonal_reduction_has_orthonormal_rows():
+    X = make_embeddings(40, dimensions=12)
+    detector = PatchGaussian(n_components=4, reduction="semi-orthogonal", random_state=0).fit(X)
+    np.testing.assert_allclose(detector.components_ @ detector.components_.T, np.eye(4), atol=1e-10)
+    again = PatchGaussian(n_components=4, reduction="semi-orthogonal", random_state=0).fit(X)
+    np.testing.assert_array_equal(detector.components_, again.components_)
+
+
+def test_frames_of_one_space_give_the_same_distances():
+    """Such as frames by QR and by SVD of one random matrix, if the ridge is a multiple of I."""
+    X = make_embeddings(40, dimensions=12)
+    drawn = np.random.default_rng(0).normal(size=(12, 4))
+    frames = np.linalg.qr(drawn)[0], np.linalg.svd(drawn, full_matrices=False)[0]
+    first, second = (
+        PatchGaussian(reg_covar=0.01, reg_relative=False).fit(X @ frame).patch_distances(X @ frame)
+        for frame in frames
+    )
+    np.testing.assert_allclose(first, second)
+
+
+@pytest.mark.parametrize("reduction", ["pca", "npca", "semi-orthogonal"])
+def test_a_square_reduction_changes_no_distance(reduction):
     X = make_embeddings(40)
     ridge = {"reg_covar": 0.01, "reg_relative": False}
     expected = PatchGaussian(**ridge).fit(X).score_samples(X)
-    rotated = PatchGaussian(n_components=5, reduction="pca", **ridge).fit(X)
+    rotated = PatchGaussian(n_components=5, reduction=reduction, **ridge).fit(X)
     np.testing.assert_allclose(rotated.score_samples(X), expected)
+
+
+@pytest.mark.parametrize("reduction", ["random", "orthogonal", "semi-orthogonal"])
+def test_zero_is_a_seed(reduction):
+    X = make_embeddings(40, dimensions=20)
+    seeded, by_state, unseeded, unseeded_again = (
+        PatchGaussian(n_components=7, reduction=reduction, random_state=random_state)
+        .fit(X)
+        .components_
+        for random_state in (0, np.random.RandomState(0), None, None)
+    )
+    np.testing.assert_array_equal(seeded, by_state)
+    assert not np.array_equal(unseeded, unseeded_again)
 
 
 @few_samples

@@ -57,6 +57,14 @@ def test_resizing_is_pillows_antialiased_bicubic_to_height_and_width(images):
     np.testing.assert_array_equal(batch, np.stack([np.asarray(image) for image in expected]))
 
 
+@pytest.mark.parametrize("resample", ["bilinear", "lanczos"])
+def test_resizing_has_other_filters_of_pillow(images, resample):
+    (batch,) = iter_batches(images, (8, 11), resample=resample)
+    resampling = Image.Resampling[resample.upper()]
+    expected = [np.asarray(Image.fromarray(image).resize((11, 8), resampling)) for image in images]
+    np.testing.assert_array_equal(batch, np.stack(expected))
+
+
 def test_the_centre_is_cropped_after_resizing(images):
     (whole,) = iter_batches(images, (16, 12))
     (crop,) = iter_batches(images, (16, 12), (8, 10))

@@ -1,0 +1,110 @@
+"""Images with what is known of them, and the form in which loaders return them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+from sklearn.utils import Bunch
+
+from skpadim.datasets._files import mask_array, path_array
+from skpadim.datasets._masks import mask_size
+
+# EXIF's tag, and its values that turn an image by a quarter.
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
+
+
+class Sample(NamedTuple):
+    """An image, its defect ("good" if it has none), and its mask if it has one."""
+
+    image: Path
+    defect: str = "good"
+    mask: Path | None = None
+
+
+def labelled(samples: Sequence[Sample], *, part: str = "", check: bool = True) -> dict[str, Any]:
+    """Put samples in arrays.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Samples.
+    part : str, default=""
+        What the names of the arrays end in.
+    check : bool, default=True
+        Whether to make sure that masks have the sizes of their images.
+
+    Returns
+    -------
+    dict
+        Paths ``X``, labels ``y``, ``masks`` and ``defects``.
+
+    Raises
+    ------
+    ValueError
+        If a mask has another size than its image, or one of the two cannot be read.
+    """
+    for sample in samples if check else ():
+        check_mask(sample)
+    defects = np.array([sample.defect for sample in samples], dtype=np.str_)
+    return {
+        f"X{part}": path_array([sample.image for sample in samples]),
+        f"y{part}": np.where(defects == "good", 1, -1),
+        f"masks{part}": mask_array([sample.mask for sample in samples]),
+        f"defects{part}": defects,
+    }
+
+
+def split(
+    train: Sequence[Path], test: Sequence[Sample], *, check: bool = True, **more: Any
+) -> Bunch:
+    """Return good images to learn from and labelled ones to test.
+
+    Parameters
+    ----------
+    train : sequence of Path
+        Good images.
+    test : sequence of Sample
+        Images of both kinds.
+    check : bool, default=True
+        Whether to make sure that masks have the sizes of their images.
+    **more : object
+        Other attributes.
+
+    Returns
+    -------
+    Bunch
+        What :func:`load_mvtec_ad` returns.
+    """
+    return Bunch(X_train=path_array(train), **labelled(test, part="_test", check=check), **more)
+
+
+def check_mask(sample: Sample) -> None:
+    """Make sure that a mask has the size of its image, of which only headers are read.
+
+    Parameters
+    ----------
+    sample : Sample
+        An image, with or without a mask.
+
+    Raises
+    ------
+    ValueError
+        If they differ, or one of the two cannot be read.
+    """
+    if sample.mask is None:
+        return
+    try:
+        with Image.open(sample.image) as image:
+            size = image.size
+            if image.getexif().get(_ORIENTATION) in _TURNED:
+                size = size[::-1]
+    except OSError as error:
+        raise ValueError(f"{sample.image} cannot be read as an image: {error}") from error
+    width, height = mask_size(sample.mask)
+    if (width, height) != size:
+        raise ValueError(
+            f"{sample.mask} has {width} x {height} pixels, but its image {sample.image} has "
+            f"{size[0]} x {size[1]}. Resize one to the other; masks to the nearest pixel."
+        )

@@ -1,0 +1,239 @@
+"""Areas under curves of pixels, from the few scores at which the curves can rise.
+
+Curves of true positives over false positives rise only at scores of defective pixels, which are few
+beside the good ones. So it is enough to know, for each distinct one of these scores, how many
+defective and how many good pixels reach it. That takes one sort of all scores, without the order
+of the pixels, which is what makes argsort slow. Counts in bins of a histogram have the same form: a
+bin is a score that several share.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Pixels at each distinct score that a defective pixel has, or at each bin, from the top down.
+
+    Attributes
+    ----------
+    thresholds : ndarray of shape (n_steps,)
+        Scores, falling; of bins, their lower edges.
+    defective : ndarray of shape (n_steps,), int
+        Defective pixels at the score.
+    level : ndarray of shape (n_steps,), int
+        Good pixels at the score.
+    above : ndarray of shape (n_steps,), int
+        Good pixels above it.
+    n_good : int
+        Good pixels in all.
+    overlap : ndarray of shape (n_steps,), float64, or None
+        What PRO rises by, which adds up to 1.
+    """
+
+    thresholds: NDArray
+    defective: NDArray[np.int64]
+    level: NDArray[np.int64]
+    above: NDArray[np.int64]
+    n_good: int
+    overlap: NDArray[np.float64] | None = None
+
+    @property
+    def n_defective(self) -> int:
+        """Defective pixels in all.
+
+        Returns
+        -------
+        int
+            Their number.
+        """
+        return int(self.defective.sum())
+
+    @cached_property
+    def found(self) -> NDArray[np.int64]:
+        """Defective pixels at or above each score.
+
+        Returns
+        -------
+        ndarray of shape (n_steps,), int
+            Their numbers.
+        """
+        return self.defective.cumsum()
+
+    @cached_property
+    def reached(self) -> NDArray[np.int64]:
+        """Good pixels at or above each score.
+
+        Returns
+        -------
+        ndarray of shape (n_steps,), int
+            Their numbers.
+        """
+        return self.above + self.level
+
+    def roc_auc(self) -> float:
+        """Area under the ROC curve: pairs in the right order, and half of those that are level.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
+        above = self.above + self.level / 2
+        return float(1 - self.defective @ above / self.n_defective / self.n_good)
+
+    def roc_auc_error(self) -> float:
+        """Most by which pairs within bins can change the area.
+
+        Returns
+        -------
+        float
+            In [0, 1/2].
+        """
+        return float(self.defective @ self.level / 2 / self.n_defective / self.n_good)
+
+    def average_precision(self) -> float:
+        """Mean over the defective pixels of the precision at their scores.
+
+        Returns
+        -------
+        float
+            In (0, 1].
+        """
+        return float(self.defective @ (self.found / (self.found + self.reached)) / self.n_defective)
+
+    def average_precision_error(self) -> float:
+        """Most by which the order within bins can change the average precision.
+
+        Returns
+        -------
+        float
+            In [0, 1).
+        """
+        value = self.found / (self.found + self.reached)
+        # At best the defective pixels of a bin are above its good ones, at worst below them; then
+        # the first has the lowest precision.
+        best = self.found / (self.found + self.above)
+        first = self.found - self.defective + 1
+        worst = first / (first + self.reached)
+        up, down = (self.defective @ (best - value), self.defective @ (value - worst))
+        return float(max(up, down) / self.n_defective)
+
+    def f1_max(self) -> tuple[float, float]:
+        """Largest F1, and the highest threshold that has it.
+
+        Returns
+        -------
+        (float, float)
+            Score and threshold.
+        """
+        scores = self._f1(self.reached)
+        # Between two of these thresholds false positives can only be gained.
+        best = int(scores.argmax())
+        return float(scores[best]), float(self.thresholds[best])
+
+    def f1_max_error(self) -> float:
+        """Most by which the largest F1 can exceed that at the edges of bins.
+
+        Returns
+        -------
+        float
+            In [0, 1).
+        """
+        return float(self._f1(self.above).max() - self._f1(self.reached).max())
+
+    def aupro(self, max_fpr: float) -> float:
+        """Area under the PRO curve up to `max_fpr`, divided by it.
+
+        Parameters
+        ----------
+        max_fpr : float
+            False positive rate up to which the curve is integrated.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
+        assert self.overlap is not None
+        width, reached, rest = self._rises(max_fpr)
+        # A step lifts the curve by its overlap: linearly along its width, and wholly after that.
+        return float(self.overlap @ (width * reached / 2 + rest) / max_fpr)
+
+    def aupro_error(self, max_fpr: float) -> float:
+        """Most by which the order within bins can change the area.
+
+        Parameters
+        ----------
+        max_fpr : float
+            False positive rate up to which the curve is integrated.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
+        assert self.overlap is not None
+        width, reached, _ = self._rises(max_fpr)
+        # The curve stays in the box of a bin; its area is drawn as that of the diagonal. In the box
+        # that `max_fpr` cuts, more than half of the area may lie above the diagonal.
+        return float(self.overlap @ (width * (1 - reached / 2)) / max_fpr)
+
+    def _f1(self, false_positives: NDArray[np.int64]) -> NDArray[np.float64]:
+        return 2 * self.found / (self.found + false_positives + self.n_defective)
+
+    def _rises(self, max_fpr: float) -> tuple[NDArray[np.float64], ...]:
+        """Widths along which steps rise, their shares within the limit, and those after them."""
+        low, high = self.above / self.n_good, self.reached / self.n_good
+        end = np.minimum(high, max_fpr)
+        width = end - np.minimum(low, max_fpr)
+        share = np.divide(width, high - low, out=np.ones_like(low), where=high > low)
+        return width, share, max_fpr - end
+
+
+def exact_steps(
+    pairs: Sequence[tuple[NDArray[np.bool_], NDArray]],
+    overlaps: Sequence[NDArray[np.float64]] | None = None,
+) -> Steps:
+    """Count pixels at each distinct score that a defective pixel has.
+
+    Parameters
+    ----------
+    pairs : sequence of (mask, heatmap)
+        Of each image which pixels are defective, and the scores of all of them.
+    overlaps : sequence of ndarray of shape (n_defective,), default=None
+        Of each image what its defective pixels add to PRO.
+
+    Returns
+    -------
+    Steps
+        The counts.
+    """
+    pooled = np.concatenate([heatmap.ravel() for _, heatmap in pairs])
+    pooled.sort()
+    found = np.concatenate([heatmap[mask] for mask, heatmap in pairs])
+    weights = None
+    if overlaps is None:
+        found.sort()
+    else:
+        # Stable, so that sums do not depend on how the scores are spread.
+        order = found.argsort(kind="stable")
+        found, weights = found[order], np.concatenate(overlaps)[order]
+    starts = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]]))
+    thresholds = found[starts]
+    counts = np.diff(np.append(starts, found.size))
+    below = np.searchsorted(pooled, thresholds, side="left")
+    not_above = np.searchsorted(pooled, thresholds, side="right")
+    defective_above = found.size - (starts + counts)
+    return Steps(
+        thresholds=thresholds[::-1],
+        defective=counts[::-1],
+        level=(not_above - below - counts)[::-1],
+        above=(pooled.size - not_above - defective_above)[::-1],
+        n_good=pooled.size - found.size,
+        overlap=None if weights is None else np.add.reduceat(weights, starts)[::-1],
+    )
