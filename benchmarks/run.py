@@ -387,10 +387,10 @@ def spread(name, rows):
     values = [float(row[name]) for row in rows if row[name]]
     if not values:
         return ""
-    mean = f"{statistics.fmean(values):.4f}"
+    mean = f"{statistics.fmean(values):.3f}"
     if len(values) == 1:
         return mean
-    return f"{mean} ± {sem(values):.4f}"
+    return f"{mean} ± {sem(values):.3f}"
 
 
 if __name__ == "__main__":
