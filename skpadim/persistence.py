@@ -267,13 +267,17 @@ def _read(path: Path) -> tuple[Header, dict[str, NDArray]]:
 
 def _map(path: Path, forms: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, NDArray]:
     """Map arrays that follow one another at the end of a file."""
-    content = np.memmap(path, np.uint8, mode="r")
     sizes = [np.dtype(dtype).itemsize * prod(shape) for dtype, shape in forms.values()]
-    offset = len(content) - sum(sizes)
-    arrays = {}
-    for (name, (dtype, shape)), size in zip(forms.items(), sizes, strict=True):
-        arrays[name] = content[offset : offset + size].view(np.ndarray).view(dtype).reshape(shape)
-        offset += size
+    arrays: dict[str, NDArray] = {}
+    # Opened once: the file may be replaced meanwhile.
+    with open(str(path), "rb") as file:
+        offset = os.fstat(file.fileno()).st_size - sum(sizes)
+        for (name, (dtype, shape)), size in zip(forms.items(), sizes, strict=True):
+            # Each with its own shape: joblib, which sends workers the place in the file, takes
+            # reshaped parts of a flat map for arrays in Fortran's order.
+            mapped = np.memmap(file, dtype, "r", offset, shape) if size else np.empty(shape, dtype)
+            arrays[name] = mapped.view(np.ndarray)
+            offset += size
     return arrays
 
 
