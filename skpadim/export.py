@@ -246,8 +246,9 @@ def export_openvino(
             _quantise(model, detector.embedder_, calibration_images)
         if resize:
             model = _with_resize(model)
-        for entry in onnx_model.metadata_props:
-            model.set_rt_info(entry.value, ["skpadim", entry.key])
+        # Not those of the ONNX model, which does not resize.
+        for key, value in _metadata(detector, resize).items():
+            model.set_rt_info(value, ["skpadim", key])
         openvino.serialize(model, Path(folder, "model.xml"))
         os.replace(Path(folder, "model.xml"), graph)
         os.replace(Path(folder, "model.bin"), weights)

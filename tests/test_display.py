@@ -184,9 +184,9 @@ def test_the_two_lines_differ_in_brightness_and_style_and_have_halos(display):
 
 def test_titles_tell_index_decision_and_score(display):
     assert [ax.get_title() for ax in display.axes_] == [
-        "0: good, −4.00",  # noqa: RUF001
-        "1: defective, −6.00",  # noqa: RUF001
-        "2: defective, −5.00",  # noqa: RUF001
+        "0: good, −4.00",  # noqa: RUF001 (matplotlib's minus)
+        "1: defective, −6.00",  # noqa: RUF001 (matplotlib's minus)
+        "2: defective, −5.00",  # noqa: RUF001 (matplotlib's minus)
     ]
 
 
@@ -440,7 +440,7 @@ def test_the_sides_of_the_threshold_are_named():
     assert sides["called defective"].get_horizontalalignment() == "right"
     assert sides["called good"].get_horizontalalignment() == "left"
     assert {text.xy[0] for text in sides.values()} == {-1.5}
-    assert display.ax_.get_xlabel() == "score, larger is more normal; threshold −1.50"  # noqa: RUF001
+    assert display.ax_.get_xlabel() == "score, larger is more normal; threshold −1.50"  # noqa: RUF001 (matplotlib's minus)
 
 
 def test_kinds_differ_in_colour_and_marker():

@@ -425,6 +425,16 @@ def test_metadata_tell_what_goes_in_and_out(parts, tmp_path):
     assert model.get_rt_info(["skpadim", "backbone"]).astype(str) == "efficientnet_lite0"
 
 
+def test_metadata_tell_who_resizes(parts, tmp_path):
+    detector = fitted(parts)
+    path = export_onnx(detector, tmp_path / "a.onnx", resize=True)
+    metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+    assert "the graph resizes them to 64 x 64" in metadata["preprocessing"]
+    path = export_openvino(detector, tmp_path / "a.xml", resize=True)
+    info = openvino.Core().read_model(path).get_rt_info(["skpadim", "preprocessing"])
+    assert "the graph resizes them to 64 x 64" in info.astype(str)
+
+
 def test_metadata_name_a_module_by_its_class(parts, tmp_path):
     path = export_onnx(fitted(parts, small(Own(), layers=["second"])), tmp_path / "a.onnx")
     metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
