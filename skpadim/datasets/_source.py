@@ -49,8 +49,8 @@ class Source:
         folder = Path(root)
         if not folder.is_dir():
             raise FileNotFoundError(
-                f"root must be the folder of {self.name}; there is no folder {folder}. The data "
-                f"set can be had from {self.url} ({self.licence}). {self.expected()}"
+                f"root must be the folder of {self.name}; there is no folder {folder}. "
+                f"{self.expected()}"
             )
         return folder
 
@@ -72,7 +72,7 @@ class Source:
         Raises
         ------
         FileNotFoundError
-            If it is missing; shows the layout.
+            If it is missing; tells where the data set can be had, and the layout.
         """
         place = root.joinpath(*parts)
         if not place.exists():
@@ -123,14 +123,17 @@ class Source:
         return root / category
 
     def expected(self) -> str:
-        """Tell the layout.
+        """Tell where the data set can be had, and its layout.
 
         Returns
         -------
         str
             End of an error.
         """
-        return f"Expected layout:\n{self.layout}"
+        return (
+            f"The data set can be had from {self.url} ({self.licence}). Expected layout:\n"
+            f"{self.layout}"
+        )
 
     def description(self, what: str) -> str:
         """Describe what was loaded.
