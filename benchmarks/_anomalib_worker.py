@@ -92,19 +92,13 @@ class Anomalib(Contender):
         ), {name: version(name) for name in names}
 
     def _parameters(self):
-        parameters = {}
-        if self.settings["lite0"]:
-            parameters.update(
-                backbone="tf_efficientnet_lite0",
-                layers=["blocks.1", "blocks.2", "blocks.4"],
-                n_features=176,
-            )
+        parameters = dict(self.settings["padim"])
         if self.settings["image_size"]:
             from anomalib.pre_processing import PreProcessor
             from torchvision.transforms.v2 import Compose, Normalize, Resize
 
             size = (self.settings["image_size"],) * 2
-            # What the weights were trained with.
+            # What the weights of Lite0 were trained with; random ones take any.
             normalize = Normalize([127 / 255] * 3, [128 / 255] * 3)
             transform = Compose([Resize(size, antialias=True), normalize])
             parameters["pre_processor"] = PreProcessor(transform=transform)

@@ -35,7 +35,10 @@ class Skpadim(Contender):
     def save(self):
         from pathlib import Path
 
-        return len(pickle.dumps(self.detector)), Path(self.request["weights"]).stat().st_size
+        # Random weights come from no file.
+        random = "weights" in self.settings["embedder"]
+        network = 0 if random else Path(self.request["weights"]).stat().st_size
+        return len(pickle.dumps(self.detector)), network
 
     def heatmaps(self):
         return self.detector.predict_heatmap(self.request["test"])

@@ -1,4 +1,4 @@
-"""Compare skpadim with anomalib 2.7 and AnomaVision on one category: time, memory, size, accuracy.
+r"""Compare skpadim with anomalib 2.7 and AnomaVision on one category: time, memory, size, accuracy.
 
 On a category laid out like MVTec AD. All read the same files in the same run, in turn, several
 times; each run of each one is a process of its own, and what is printed are medians, their ranges
@@ -15,7 +15,12 @@ GB the first time; with the torch and torchvision of the current environment. Th
   is downloaded) against skpadim by its defaults, on either engine;
 - anomalib with skpadim's backbone, weights, dimensions and input against skpadim, on either
   engine, and with anomalib's grid and covariances, where accuracy is compared as well;
-- AnomaVision by its defaults (random weights) against skpadim by its defaults.
+- AnomaVision by its defaults (random weights) against skpadim by its defaults;
+- on request, both with the paper's largest model, Wide-ResNet-50-2 with 550 dimensions on a grid of
+  56 x 56 (random weights), for which anomalib takes many GB:
+
+      python benchmarks/compare_anomalib.py ROOT grid --only fit,processes --repeats 1 \
+          --contenders skpadim-wide anomalib-wide
 
 What is not measured: the start of processes, and imports, which have rows of their own. What is:
 building the network, in fit; reading and resizing, in all rows that say files or full size. Memory
@@ -68,16 +73,50 @@ CONTENDERS = {
             "padim": {"reg_covar": 0.01, "reg_relative": False},
         },
     ),
-    "anomalib": ("anomalib", {"lite0": False, "image_size": None}),
-    "anomalib-lite0": ("anomalib", {"lite0": True, "image_size": 224}),
+    "anomalib": ("anomalib", {"padim": {}, "lite0": False, "image_size": None}),
+    "anomalib-lite0": (
+        "anomalib",
+        {
+            "padim": {
+                "backbone": "tf_efficientnet_lite0",
+                "layers": ["blocks.1", "blocks.2", "blocks.4"],
+                "n_features": 176,
+            },
+            "lite0": True,
+            "image_size": 224,
+        },
+    ),
     "anomavision": ("anomavision", {}),
+    "skpadim-wide": (
+        "skpadim",
+        {
+            "embedder": {
+                "engine": "openvino",
+                "backbone": "wide_resnet50_2",
+                "weights": None,
+                "grid_stride": 4,
+            },
+            "padim": {"n_components": 550},
+        },
+    ),
+    "anomalib-wide": (
+        "anomalib",
+        {
+            "padim": {"backbone": "wide_resnet50_2", "n_features": 550},
+            "lite0": False,
+            "image_size": 224,
+        },
+    ),
 }
+# They take minutes, and more memory than many machines have.
+ON_REQUEST = {"skpadim-wide", "anomalib-wide"}
 
 # The other one, and those of skpadim that it is compared with.
 COMPARISONS = {
     "anomalib": ("skpadim-openvino", "skpadim-torch"),
     "anomalib-lite0": ("skpadim-openvino", "skpadim-torch", "skpadim-like-anomalib"),
     "anomavision": ("skpadim-openvino", "skpadim-torch"),
+    "anomalib-wide": ("skpadim-wide",),
 }
 
 GROUPS = {
@@ -191,7 +230,11 @@ def parse_arguments():
         help=f"rows to measure, with commas between them, of {', '.join(GROUPS)}; default: all",
     )
     parser.add_argument(
-        "--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="default: all"
+        "--contenders",
+        nargs="+",
+        choices=CONTENDERS,
+        default=[name for name in CONTENDERS if name not in ON_REQUEST],
+        help="default: all but the wide ones",
     )
     parser.add_argument(
         "--env",

@@ -173,7 +173,7 @@ def _to_grid(
     features: torch.Tensor, grid: tuple[int, int], neighborhood: int, alignment: str
 ) -> torch.Tensor:
     """Average neighbourhoods, then what is finer than the grid; interpolate what is coarser."""
-    height, width = features.shape[-2:]
+    height, width = map(int, features.shape[-2:])
     if neighborhood > 1:
         features = functional.avg_pool2d(
             features,
@@ -184,7 +184,11 @@ def _to_grid(
         )
     pooled = min(height, grid[0]), min(width, grid[1])
     if pooled != (height, width):
-        features = functional.adaptive_avg_pool2d(features, pooled)
+        if height % pooled[0] == width % pooled[1] == 0:
+            # The same, and OpenVINO is several times as fast at it.
+            features = functional.avg_pool2d(features, (height // pooled[0], width // pooled[1]))
+        else:
+            features = functional.adaptive_avg_pool2d(features, pooled)
     if pooled != grid:
         features = functional.interpolate(features, grid, mode=alignment)
     return features
