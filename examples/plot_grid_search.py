@@ -130,7 +130,7 @@ print(f"one fit with n_components={candidates[-1]}: {seconds_fit:.2f} s")
 # Left: the mean over folds, with the spread (one standard deviation) of form (a). Where several
 # means hardly differ, taking the best is taking noise; the smallest within its spread costs less.
 # Right: the size of the factors, which are nearly all of a model. It grows with the square of
-# ``n_components`` while there are fewer of them than images, and then in proportion.
+# ``n_components`` while 5/8 of them are fewer than the images, and then in proportion.
 
 results = search.cv_results_
 mean, spread = results["mean_test_score"], results["std_test_score"]
