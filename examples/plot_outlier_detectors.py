@@ -92,7 +92,7 @@ contestants.append(("grid", "PatchGaussian", PatchGaussian(false_alarm_rate=RATE
 # AUROC is the share of pairs of a good and a defective part that are in the right order, whatever
 # the threshold. The next columns are about each detector's own threshold: alarms on the good parts
 # that it has learnt from, alarms on new good parts, and defects found. One good part of 40 more or
-# them, so that small differences between detectors mean nothing.
+# less is 2.5 % of them, so that small differences between detectors mean nothing.
 
 print(f"{'sees':8} {'detector':19} AUROC  alarms: learnt    new  found      s")
 margins = {}

@@ -109,7 +109,7 @@ folder.cleanup()
 # - Begin with a folder of good pictures; that is all that ``fit`` needs. Keep some aside.
 # - Add defective pictures as they occur, and look whether they are found.
 # - Outline defects if it matters where a heatmap points. Then report AUPRO, always with its limit.
-# - Save masks as PNG: JPEG blurs their edges, and is refused.
+# - Save masks as PNG: JPEG blurs their edges, of which only what is half white or more counts.
 #
 # Limits: a region of the mask is what is connected. A scratch outlined in five pieces counts five
 # times, and a speck of two pixels as much as all of a stain; clean the masks before. Masks that are

@@ -95,7 +95,7 @@ detector.offset_ = scores[hardest[-2]] + 0.01  # the line that the page shows
 # - Write a page with some hundred pictures, good ones and all defective ones there are, and move
 #   the threshold together with whoever answers for the parts.
 # - Put the line that the page shows behind ``fit``, or save the detector after it. The next
-#   ``fit``, ``partial_fit`` or ``calibrate`` sets another threshold.
+#   ``fit`` or ``calibrate`` sets another threshold; ``partial_fit`` drops it.
 # - Look at misses and false alarms again from time to time: a page takes one line.
 #
 # Limits: a threshold that was moved by hand has lost its promise about false alarms, and one that
