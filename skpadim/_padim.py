@@ -272,7 +272,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         if self.contamination == "auto":
             distances = gaussian.leave_one_out(moments).distances
         else:
-            distances = gaussian.patch_distances
+            distances = gaussian._distances
         del moments
         work = partial(_scores, heatmaps=model._heatmaps_by(distances, stream))
         with closing(passes.map(work, "Calibrating")) as steps:
@@ -493,8 +493,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         """Make sure that the embedder in use is the one of the fit."""
         if isinstance(self.embedder, PatchEmbedder):
             # A model may well be used on another device than it was fitted on.
-            free = {name: getattr(self.embedder, name) for name in _FREE_EMBEDDER_PARAMETERS}
-            embedder.set_params(**free)
+            for name in _FREE_EMBEDDER_PARAMETERS:
+                setattr(embedder, name, getattr(self.embedder, name))
         if embedder.weights_hash != self.weights_hash_:
             raise ValueError(
                 f"the weights of backbone={embedder.backbone!r} are not those that the model was "
@@ -598,7 +598,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         return mask
 
     def _heatmaps(self, stream: Stream) -> Work:
-        return self._heatmaps_by(self._gaussian_alone().patch_distances, stream)
+        gaussian = self._gaussian_alone()
+        gaussian._check_fitted()
+        # Embeddings are not checked again: they were when they were made, or came in.
+        return self._heatmaps_by(gaussian._distances, stream)
 
     def _heatmaps_by(self, distances: Work, stream: Stream) -> Work:
         # Functions that can be pickled, without the estimator, for workers.

@@ -428,7 +428,7 @@ def test_progress_is_shown_in_images_when_asked(good, capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("where", ["fit_moments", "leave_one_out", "patch_distances"])
+@pytest.mark.parametrize("where", ["fit_moments", "leave_one_out", "_distances"])
 def test_an_interrupted_fit_leaves_the_old_model(good, new, monkeypatch, where):
     detector = PaDiM(embedder=small_embedder(), contamination=0.1).fit(good)
     if where == "leave_one_out":
