@@ -55,6 +55,9 @@ from skpadim.datasets import load_mvtec_ad
 
 HERE = Path(__file__).parent
 
+# Where packages are installed, one folder each, and found again.
+ENVIRONMENTS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "skpadim-benchmark")
+
 REQUIREMENTS = {"anomalib": "anomalib[openvino]==2.7.*", "anomavision": "anomavision==3.6.2"}
 
 # The package, and what its worker needs to know.
@@ -239,7 +242,7 @@ def parse_arguments():
     parser.add_argument(
         "--env",
         type=Path,
-        default=Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "skpadim-benchmark"),
+        default=ENVIRONMENTS,
         metavar="FOLDER",
         help="where the environments are, or are made: one folder each, called anomalib and "
         "anomavision; default: %(default)s",

@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from compare_anomalib import environment, positive
+from compare_anomalib import ENVIRONMENTS, environment, positive
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -81,7 +81,7 @@ def parse_arguments():
     parser.add_argument(
         "--env",
         type=Path,
-        default=Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "skpadim-benchmark"),
+        default=ENVIRONMENTS,
         metavar="FOLDER",
         help="as of compare_anomalib.py; default: %(default)s",
     )

@@ -13,14 +13,13 @@ EfficientNet-Lite0 has ImageNet's.
 """
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import timm
 import torch
-from compare_anomalib import environment, lite0_weights, positive, run_worker
+from compare_anomalib import ENVIRONMENTS, environment, lite0_weights, positive, run_worker
 from PIL import Image
 
 from skpadim import recipes
@@ -84,7 +83,7 @@ def main():
     parser.add_argument(
         "--env",
         type=Path,
-        default=Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "skpadim-benchmark"),
+        default=ENVIRONMENTS,
         metavar="FOLDER",
         help="where the environment is, or is made: a folder called anomalib; default: %(default)s",
     )
