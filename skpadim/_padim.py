@@ -1,7 +1,7 @@
 """The estimator: composes images, embedding, Gaussians and heatmaps."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sized
 from contextlib import closing
 from copy import copy
 from functools import partial
@@ -256,12 +256,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         """
         task = self._begin_fit(X, y, n_subtasks=2)
         model = unfitted_copy(self)
-        stream = model._start(X, y)
-        if len(stream) < 2:
-            raise ValueError(
-                "X has n_samples=1 good sample: one sample has no covariance. Give at least 2 good "
-                "images, and 1 / false_alarm_rate - 1 or more for the rate to hold."
-            )
+        stream = model._start(X, y, ensure_min_samples=2)
         gaussian = model._make_gaussian()
         size = (len(stream), prod(stream.grid_shape), stream.n_channels)
         gaussian._check_memory(*size, leaves_one_out=self.contamination == "auto")
@@ -464,15 +459,18 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         work = partial(_log_likelihoods, gaussian=self._gaussian_alone())
         return float(self._map(work, stream).mean())
 
-    def _start(self, X: Any, y: Any) -> Stream:
+    def _start(self, X: Any, y: Any, ensure_min_samples: int = 1) -> Stream:
         """Open good images, to begin to learn from."""
         if isinstance(self.embedder, str) and self.embedder == "passthrough":
             X = only_good(validate_embeddings(self, X, reset=True), y)
+            _check_enough(X, ensure_min_samples)
             return EmbeddingStream(X, self.grid_shape_, self._select(X.shape[2]))
         embedder = (
             PatchEmbedder(self.embedder) if isinstance(self.embedder, str) else clone(self.embedder)
         ).fit()
         images = only_good(ImageSequence(X), y)
+        # Before the network is built, and its weights are perhaps downloaded.
+        _check_enough(images, ensure_min_samples)
         channels = self._select(embedder.output_shape[2], embedder.layer_depths)
         return ImageStream(images, embedder, channels, self.memory, self.verbose)
 
@@ -633,6 +631,15 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         tags.input_tags.string = not passthrough
         tags.no_validation = not passthrough
         return tags
+
+
+def _check_enough(good: Sized, ensure_min_samples: int) -> None:
+    if len(good) < ensure_min_samples:
+        raise ValueError(
+            f"X has n_samples={len(good)} good sample: one sample has no covariance. Give at least "
+            f"{ensure_min_samples} good images, and 1 / false_alarm_rate - 1 or more for the rate "
+            "to hold."
+        )
 
 
 def _last(steps: Iterable[PatchMoments]) -> PatchMoments:

@@ -445,6 +445,12 @@ def test_an_interrupted_fit_leaves_the_old_model(good, new, monkeypatch, where):
     np.testing.assert_array_equal(detector.decision_function(new), before)
 
 
+def test_one_image_is_refused_before_the_network_is_looked_for(good):
+    embedder = PatchEmbedder("resnet18", weights="missing.pth")
+    with pytest.raises(ValueError, match="n_samples=1 good sample"):
+        PaDiM(embedder=embedder).fit(good[:1])
+
+
 def test_a_failed_fit_leaves_the_old_model(good):
     detector = PaDiM(embedder="passthrough").fit(make_embeddings(30))
     scores = detector.decision_function(make_embeddings(3))
