@@ -18,7 +18,7 @@ class CallbackSupport(CallbackSupportMixin):
     """
 
     def _begin_fit(self, X: Any, y: Any, n_subtasks: int = 0) -> "FitTask":
-        """Tell callbacks that a fit begins.
+        """Report to callbacks that a fit begins.
 
         Called on the estimator itself, before it is copied: what scikit-learn notes on it while the
         fit goes on is then on the copy as well.
@@ -30,37 +30,14 @@ class CallbackSupport(CallbackSupportMixin):
 
 
 class FitTask:
-    """A fit as callbacks see it.
-
-    Parameters
-    ----------
-    estimator : estimator
-        What is fitted.
-    context : CallbackContext or None
-        The record of the fit; None where scikit-learn has no callbacks.
-    """
+    """A fit as callbacks see it; without a context, where scikit-learn has no callbacks."""
 
     def __init__(self, estimator: Any, context: Any) -> None:
         self._estimator = estimator
         self._context = context
 
     def follow(self, name: str, steps: Iterable[Step], n_steps: int) -> Iterator[Step]:
-        """Go through the steps of a part of the fit, each of which is a subtask.
-
-        Parameters
-        ----------
-        name : str
-            Of the part.
-        steps : iterable
-            What to do.
-        n_steps : int
-            Number of steps.
-
-        Yields
-        ------
-        object
-            The next step; none any more once a callback wants to stop.
-        """
+        """Yield the steps of a part of the fit, each a subtask; stop once a callback wants to."""
         if self._context is None:
             yield from steps
             return
@@ -80,13 +57,7 @@ class FitTask:
         part.call_on_fit_task_end(estimator=estimator)
 
     def end(self, X: Any, y: Any) -> None:
-        """Tell callbacks that the estimator is fitted.
-
-        Parameters
-        ----------
-        X, y : object
-            What `fit` was given.
-        """
+        """Report to callbacks that the estimator is fitted."""
         if self._context is not None:
             self._context.call_on_fit_task_end(
                 estimator=self._estimator, X=X, y=y, reconstruction_attributes={}

@@ -9,23 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Let a file appear under its name when it is complete, and never otherwise.
-
-    Parameters
-    ----------
-    path : Path
-        The name. A file that has it is replaced in the end.
-
-    Yields
-    ------
-    Path
-        An empty file beside it, to write into. It is closed by then, or is not renamed.
-
-    Raises
-    ------
-    OSError
-        If `path` is a folder, lies in a folder that does not exist, or cannot be written.
-    """
+    """Yield an empty file that takes the name `path` in the end, or disappears on an error."""
     if path.is_dir():
         raise IsADirectoryError(f"path={str(path)!r} is a folder; give the name of a file in it.")
     if not path.parent.is_dir():

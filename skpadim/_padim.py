@@ -374,7 +374,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> NDArray[np.intp]:
-        """Tell good images from defective ones.
+        """Return whether images are good or defective.
 
         Parameters
         ----------

@@ -36,50 +36,20 @@ class Passes(Protocol):
 
     @property
     def n_steps(self) -> int:
-        """Tell how far the next pass is.
-
-        Returns
-        -------
-        int
-            As many as `learn` or `map` yields.
-        """
+        """Number of steps of the next pass."""
 
     def learn(self) -> Generator[PatchMoments, None, None]:
-        """Learn from all samples; passes after this one are over those that were learnt.
-
-        Yields
-        ------
-        PatchMoments
-            Those of all samples so far, always the same object.
-        """
+        """Yield moments of all samples so far; later passes are over what was learnt."""
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Do some work on all samples.
-
-        Parameters
-        ----------
-        work : callable
-            What is done to each batch of embeddings; it can be pickled.
-        progress : str
-            What the progress bar says.
-
-        Yields
-        ------
-        ndarray
-            Results for the next samples, in their order.
-        """
+        """Yield the results of work, which can be pickled, on each batch of embeddings."""
 
 
 class OneProcess:
     """Passes in this process, batch by batch, on all of its cores.
 
-    Parameters
-    ----------
-    stream : Stream
-        What to go over.
-    spool_bytes : int, default=0
-        Embeddings that `learn` has seen stay in memory for later passes, up to this size; the
-        others are computed again.
+    Embeddings that `learn` has seen stay in memory for later passes, up to `spool_bytes`; the
+    others are computed again.
     """
 
     def __init__(self, stream: Stream, spool_bytes: int = 0) -> None:
@@ -89,13 +59,7 @@ class OneProcess:
 
     @property
     def n_steps(self) -> int:
-        """Tell how far the next pass is, see :class:`Passes`.
-
-        Returns
-        -------
-        int
-            As many as `learn` or `map` yields.
-        """
+        """Number of steps of the next pass."""
         return len(self._spool) + _n_batches(self._stream)
 
     def learn(self) -> Generator[PatchMoments, None, None]:
@@ -113,36 +77,13 @@ class OneProcess:
             self._stream = self._stream.part(slice(n_spooled, moments.n_samples))
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Do some work on all samples, see :class:`Passes`.
-
-        Parameters
-        ----------
-        work : callable
-            What is done to each batch of embeddings; it can be pickled.
-        progress : str
-            What the progress bar says.
-
-        Yields
-        ------
-        ndarray
-            Results for the next samples, in their order.
-        """
+        """Yield the results of some work on each batch."""
         for batch in chain(self._spool, self._stream.batches(progress=progress)):
             yield work(batch)
 
 
 class Shards:
-    """The same passes in shards, which workers take by joblib; moments and results come back.
-
-    Parameters
-    ----------
-    stream : Stream
-        What to go over.
-    n_jobs : int
-        Number of workers.
-    n_samples : int
-        Size of a shard.
-    """
+    """The same passes in shards, which workers take by joblib; moments and results come back."""
 
     def __init__(self, stream: Stream, n_jobs: int, n_samples: int) -> None:
         self._stream = stream
@@ -154,13 +95,7 @@ class Shards:
 
     @property
     def n_steps(self) -> int:
-        """Tell how far the next pass is, see :class:`Passes`.
-
-        Returns
-        -------
-        int
-            As many as `learn` or `map` yields.
-        """
+        """Number of steps of the next pass."""
         return len(self._shards)
 
     def learn(self) -> Generator[PatchMoments, None, None]:
@@ -179,20 +114,7 @@ class Shards:
             self._shards = [self._shards[number] for number in sorted(learnt)]
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Do some work on all samples, see :class:`Passes`.
-
-        Parameters
-        ----------
-        work : callable
-            What is done to each batch of embeddings; it can be pickled.
-        progress : str
-            What the progress bar says.
-
-        Yields
-        ------
-        ndarray
-            Results for the next samples, in their order.
-        """
+        """Yield the results of some work on each shard."""
         results = self._run(_Mapped(work), progress, "generator")
         try:
             for _, result in results:
@@ -275,27 +197,7 @@ def _numbered(number: int, work: Callable[[Stream], Any], shard: Stream) -> tupl
 
 
 def passes_over(stream: Stream, n_jobs: int | None, spool_bytes: int = 0) -> Passes:
-    """Prepare to go over images or embeddings.
-
-    Parameters
-    ----------
-    stream : Stream
-        What to go over.
-    n_jobs : int or None
-        Number of workers, as joblib counts them.
-    spool_bytes : int, default=0
-        See :class:`OneProcess`.
-
-    Returns
-    -------
-    OneProcess or Shards
-        The former also where there is only one shard.
-
-    Raises
-    ------
-    ValueError
-        If `n_jobs` asks for workers but the network runs on no processor.
-    """
+    """Return the passes over a stream: in this process, or in shards for several workers."""
     n_batches = _n_batches(stream)
     if n_batches == 1:  # and counting cores takes a tenth of the time of an image
         return OneProcess(stream, spool_bytes)

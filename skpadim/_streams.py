@@ -25,16 +25,9 @@ _BATCH_BYTES = 16 * 2**20
 
 
 class EmbeddingStream:
-    """Embeddings that come as they are; a pixel of a heatmap is a cell of the grid.
+    """Embeddings (n_samples, n_positions, n_dimensions) that come as they are.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_positions, n_dimensions)
-        Embeddings.
-    grid_shape : tuple of int
-        Shape of the grid of positions; () or (n_positions,) for plain samples and lines.
-    channels : ndarray of int or None
-        Dimensions to keep; None keeps all.
+    A pixel of a heatmap is a cell of the grid. Of the dimensions, `channels` are kept.
     """
 
     embedder = "passthrough"
@@ -54,104 +47,36 @@ class EmbeddingStream:
         return len(self._X)
 
     def part(self, samples: slice) -> "EmbeddingStream":
-        """Make a stream of some of the samples.
-
-        Parameters
-        ----------
-        samples : slice
-            The samples wanted.
-
-        Returns
-        -------
-        EmbeddingStream
-            The others are not kept with it.
-        """
+        """Return a stream of some of the samples; the others do not go with it."""
         stream = copy(self)
         stream._X = self._X[samples]
         return stream
 
     def progress_bar(self, description: str) -> tqdm:
-        """Make a bar that shows nothing: there is no work to wait for.
-
-        Parameters
-        ----------
-        description : str
-            What it would say.
-
-        Returns
-        -------
-        tqdm
-            The bar.
-        """
+        """Return a bar that shows nothing: there is no work to wait for."""
         return tqdm(disable=True)
 
     def batches(self, progress: str = "") -> Iterator[NDArray]:
-        """Iterate over embeddings.
-
-        Parameters
-        ----------
-        progress : str, default=""
-            Not shown.
-
-        Yields
-        ------
-        ndarray of shape (n_batch, n_positions, n_channels)
-            The next samples.
-        """
+        """Yield embeddings of shape (n_batch, n_positions, n_channels)."""
         for first in range(0, len(self), self.batch_size):
             batch = self._X[first : first + self.batch_size]
             yield batch if self.channels is None else batch[..., self.channels]
 
     def target_sizes(self, size: Any) -> list[tuple[int, int] | None]:
-        """Sizes of heatmaps, one for each sample; None where nothing is to be resized.
-
-        Parameters
-        ----------
-        size : int, tuple of int (height, width) or None
-            Size asked for.
-
-        Returns
-        -------
-        list of (tuple of int or None)
-            One entry a sample.
-        """
+        """Return the size of each heatmap; None where nothing is to be resized."""
         if isinstance(size, str) and size == "image":
             raise ValueError("size='image' needs images, but X holds embeddings.")
         return [None if size is None else _as_pair(size)] * len(self)
 
     def resized(self, heatmap: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-        """Bring a heatmap to another size.
-
-        Parameters
-        ----------
-        heatmap : ndarray of shape (height, width), float32
-            The heatmap.
-        size : tuple of int (height, width)
-            Size wanted.
-
-        Returns
-        -------
-        ndarray of shape ``size``, float32
-            The heatmap of that size.
-        """
+        """Return a heatmap at another size."""
         return resize_heatmaps(heatmap[np.newaxis], size)[0]
 
 
 class ImageStream:
-    """Images, embedded batch by batch.
+    """Images, embedded batch by batch, of which embeddings `channels` are kept.
 
-    Parameters
-    ----------
-    images : ImageSequence
-        The images.
-    embedder : PatchEmbedder
-        Turns them into embeddings.
-    channels : ndarray of int or None
-        Dimensions to keep; None keeps all.
-    memory : str, joblib.Memory or None
-        Where embeddings of all dimensions are kept.
-    verbose : int
-        Whether to show progress.
+    With `memory`, embeddings of all dimensions are cached.
     """
 
     def __init__(
@@ -177,72 +102,27 @@ class ImageStream:
 
     @property
     def batch_size(self) -> int:
-        """Number of images in a batch.
-
-        Returns
-        -------
-        int
-            That of the embedder.
-        """
+        """Number of images in a batch."""
         return self.embedder.batch_size
 
     @property
     def device(self) -> str:
-        """Kind of device that the images are embedded on.
-
-        Returns
-        -------
-        str
-            As torch calls it.
-        """
+        """Kind of device that the images are embedded on, as torch calls it."""
         return resolve_device(self.embedder.device).type
 
     def part(self, samples: slice) -> "ImageStream":
-        """Make a stream of some of the images.
-
-        Parameters
-        ----------
-        samples : slice
-            The images wanted.
-
-        Returns
-        -------
-        ImageStream
-            The others do not go with it to another process.
-        """
+        """Return a stream of some of the images; no others go with it to another process."""
         # Not copy(), which would do what is done on the way to another process.
         stream = object.__new__(ImageStream)
         stream.__dict__ = {**vars(self), "_images": self._images[samples]}
         return stream
 
     def progress_bar(self, description: str) -> tqdm:
-        """Make a bar that counts the images, if the user wants to see one.
-
-        Parameters
-        ----------
-        description : str
-            What it says.
-
-        Returns
-        -------
-        tqdm
-            The bar.
-        """
+        """Return a bar that counts images, shown if the user wants to see one."""
         return tqdm(total=len(self), desc=description, unit=" images", disable=not self._verbose)
 
     def batches(self, progress: str = "") -> Iterator[NDArray[np.float32]]:
-        """Embed images.
-
-        Parameters
-        ----------
-        progress : str, default=""
-            What the progress bar says; without it there is none.
-
-        Yields
-        ------
-        ndarray of shape (n_batch, n_positions, n_channels), float32
-            Embeddings of the next images.
-        """
+        """Yield embeddings of shape (n_batch, n_positions, n_channels), float32."""
         if len(self) == 0:
             return
         with self.progress_bar(progress) if progress else tqdm(disable=True) as bar:
@@ -251,37 +131,13 @@ class ImageStream:
                 bar.update(len(batch))
 
     def target_sizes(self, size: Any) -> list[tuple[int, int] | None]:
-        """Sizes of heatmaps, one for each image; None where nothing is to be resized.
-
-        Parameters
-        ----------
-        size : int, tuple of int (height, width), "image" or None
-            Size asked for.
-
-        Returns
-        -------
-        list of (tuple of int or None)
-            One entry an image.
-        """
+        """Return the size of each heatmap; None where nothing is to be resized."""
         if isinstance(size, str) and size == "image":
             return list(self._images.sizes)
         return [None if size is None else _as_pair(size)] * len(self)
 
     def resized(self, heatmap: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-        """Bring a heatmap to the size of a whole image; what was cropped away is 0.
-
-        Parameters
-        ----------
-        heatmap : ndarray of shape (height, width), float32
-            The heatmap at the size of the network's input.
-        size : tuple of int (height, width)
-            Size wanted.
-
-        Returns
-        -------
-        ndarray of shape ``size``, float32
-            The heatmap of that size.
-        """
+        """Return a heatmap at a size for the whole image; what was cropped away is 0."""
         frame_size = _as_pair(self.embedder.image_size)
         whole = np.zeros(frame_size, dtype=np.float32)
         whole[center_crop_slices(frame_size, self.heatmap_size)] = heatmap

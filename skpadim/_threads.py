@@ -9,14 +9,11 @@ from threadpoolctl import ThreadpoolController
 
 
 def n_threads() -> int:
-    """Tell how many threads this process may use.
+    """Return how many threads this process may use.
 
-    Returns
-    -------
-    int
-        Number of cores at hand, or what the environment variable OMP_NUM_THREADS says, if less:
-        that is where joblib's, dask's and ray's workers are told their share of a machine, and
-        torch and BLAS read it as well.
+    It is the number of cores, or what the environment variable OMP_NUM_THREADS says, if less:
+    that is where joblib's, dask's and ray's workers are told their share of a machine, and torch
+    and BLAS read it as well.
     """
     n_cores = joblib.cpu_count()
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()

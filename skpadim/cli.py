@@ -707,15 +707,7 @@ def _row(detector: "PaDiM", result: _Result) -> _Row:
 
 
 class _Lines:
-    """Rows as lines of text, in one of three forms.
-
-    Parameters
-    ----------
-    form : {"csv", "jsonl"} or None
-        None is for people.
-    fields : tuple of str
-        What of a row is told.
-    """
+    """Rows as lines of text: "csv", "jsonl", or None for people; `fields` of each row are told."""
 
     def __init__(self, form: str | None, fields: tuple[str, ...]) -> None:
         self.form = form
@@ -958,17 +950,10 @@ def _cut_unfinished_line(descriptor: int) -> None:
 
 
 class _NewFiles:
-    """Finished files of a folder.
+    """Finished files of a folder; a bad one may become a good one for `grace` seconds.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder, with all below it.
-    grace : float
-        Seconds after which a file is taken for bad.
-    seen : dict of str to str
-        Times of files that are done with, by their paths below the folder. What is no longer in
-        the folder is forgotten, so that this grows with the folder and not with time.
+    `seen` has the times of files that are done with, by their paths below the folder. What is no
+    longer in the folder is forgotten, so that this grows with the folder and not with time.
     """
 
     def __init__(self, folder: Path, grace: float, seen: dict[str, str]) -> None:
@@ -997,7 +982,7 @@ class _NewFiles:
                 time.sleep(min(_NAP, left))
 
     def settle(self, frame: "Frame") -> _Row | None:
-        """Tell what to call a file in its row; None if it may yet become a good one."""
+        """Return what to call a file in its row; None if it may yet become a good one."""
         name = self._name(frame.path)
         if frame.error:
             now = time.monotonic()

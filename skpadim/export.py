@@ -546,7 +546,7 @@ def _to_onnx(
 
 
 def _metadata(detector: PaDiM, resize: bool) -> dict[str, str]:
-    """Tell whoever finds the file what goes in and out."""
+    """Write into the model what goes in and out."""
     metadata = {
         "skpadim_version": version("skpadim"),
         "n_samples_seen": str(detector.n_samples_seen_),

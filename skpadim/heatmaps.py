@@ -90,28 +90,9 @@ def axis_matrices(
     smoothing_mode: str,
     interpolation: str,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Make the matrices A and B of ``heatmap = A distances B'``.
+    """Return matrices A (height, grid_height) and B (width, grid_width) of ``A distances B'``.
 
-    Parameters
-    ----------
-    grid_shape : tuple of int (grid_height, grid_width)
-        Shape of the grid.
-    size : tuple of int (height, width)
-        Size of the heatmaps, in pixels.
-    smoothing, smoothing_filter, smoothing_mode, interpolation : float, str
-        As of :func:`to_heatmaps`.
-
-    Returns
-    -------
-    rows : ndarray of shape (height, grid_height), float32
-        Read-only.
-    columns : ndarray of shape (width, grid_width), float32
-        Read-only.
-
-    Raises
-    ------
-    ValueError
-        As in :func:`to_heatmaps`.
+    They are read-only, float32, and make :func:`to_heatmaps` of the distances.
     """
     check_smoothing(smoothing, smoothing_filter)
     how = (float(smoothing), smoothing_filter, smoothing_mode, interpolation)
@@ -123,18 +104,7 @@ def axis_matrices(
 
 
 def check_smoothing(smoothing: float, smoothing_filter: str) -> None:
-    """Refuse filters that have no centre.
-
-    Parameters
-    ----------
-    smoothing, smoothing_filter : float, str
-        As of :func:`to_heatmaps`.
-
-    Raises
-    ------
-    ValueError
-        If a uniform filter is not an odd number of pixels wide.
-    """
+    """Raise if a uniform filter is not an odd number of pixels wide, hence has no centre."""
     if smoothing_filter == "uniform" and smoothing != 0 and smoothing % 2 != 1:
         raise ValueError(
             f"smoothing={smoothing} is the width of a uniform filter: it must be an odd number of "

@@ -121,7 +121,7 @@ class InlierKFold(BaseCrossValidator):
             yield inliers[train], np.sort(np.concatenate([inliers[test], outliers[share]]))
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Tell the number of folds.
+        """Return the number of folds.
 
         Parameters
         ----------
@@ -137,18 +137,7 @@ class InlierKFold(BaseCrossValidator):
 
 
 def check_labels(y: NDArray) -> None:
-    """Refuse labels other than +1 and -1.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels.
-
-    Raises
-    ------
-    ValueError
-        If there are others.
-    """
+    """Raise if there are labels other than +1 and -1."""
     labels = np.unique(np.asarray(y))
     if not set(labels.tolist()) <= {1, -1}:
         raise ValueError(
@@ -158,25 +147,7 @@ def check_labels(y: NDArray) -> None:
 
 
 def image_labels(y: ArrayLike | None, n_images: int) -> NDArray | None:
-    """Make sure that there is one label for each image, if there are any.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_images,) or None
-        Labels.
-    n_images : int
-        Number of images.
-
-    Returns
-    -------
-    ndarray of shape (n_images,), or None
-        The labels.
-
-    Raises
-    ------
-    ValueError
-        If there is another number of them, or one that is neither +1 nor -1.
-    """
+    """Return the labels, one for each image; raise if they are not."""
     if y is None:
         return None
     labels = np.asarray(y)

@@ -50,17 +50,7 @@ _MAX_SMOOTHING = 10_000
 
 
 class Header(NamedTuple):
-    """What a file says about its detector, without the arrays.
-
-    Attributes
-    ----------
-    format : int
-        Version of the format.
-    versions : dict of str to str
-        Versions of the packages that the detector was saved with.
-    detector : dict
-        Parameters and fitted attributes, as they are in the file.
-    """
+    """What a file says about its detector, without the arrays."""
 
     format: int
     versions: dict[str, str]
@@ -194,25 +184,7 @@ def load(path: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Read what a file says about its detector, and check that the file is whole.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A file that :func:`~skpadim.save` has written.
-
-    Returns
-    -------
-    Header
-        Format, versions, parameters and fitted attributes.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        As in :func:`load`, but for contradictions.
-    """
+    """Return what a file says about its detector, once the file is checked to be whole."""
     return _read(Path(path))[0]
 
 

@@ -12,31 +12,10 @@ IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 
 
 def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) -> list[Path]:
-    """List all images below a folder, in an order that does not depend on the file system.
+    """Return all images below a folder, in an order that does not depend on the file system.
 
     Numbers in names count as numbers: "part_2" comes before "part_10". Hidden files and folders
-    are not looked at.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    argument : str
-        What errors call it.
-    leave_out : iterable of Path, default=()
-        What lies in one of these sub-folders is not taken; other folders may be listed as well.
-
-    Returns
-    -------
-    list of Path
-        The images; each path begins with `folder`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder.
-    ValueError
-        If it holds no image.
+    are not looked at, nor is what lies in `leave_out`. `argument` is what errors call the folder.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{argument} must be a folder with images; there is no {folder}.")
@@ -57,18 +36,9 @@ def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) 
 
 
 def iter_images(folder: Path) -> Iterator[Path]:
-    """Iterate over all images below a folder, folder by folder, without a list of them all.
+    """Yield the images below a folder, folder by folder in natural order, without a list of them.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-
-    Yields
-    ------
-    Path
-        Images in natural order of what each folder holds; each path begins with `folder`. Hidden
-        files and folders are left out, and links to folders are not followed.
+    Hidden files and folders are left out, and links to folders are not followed.
     """
     with os.scandir(folder) as found:
         entries = sorted(
@@ -83,51 +53,17 @@ def iter_images(folder: Path) -> Iterator[Path]:
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder is not the user's, but the system's.
-
-    Parameters
-    ----------
-    name : str
-        Name without the folders above it.
-
-    Returns
-    -------
-    bool
-        True for what macOS leaves beside an image ("._name.png"), for thumbnails of network
-        drives ("@eaDir"), and for all else that begins with a dot.
-    """
+    """Return whether a name is the system's: "._name.png" of macOS, "@eaDir", any first dot."""
     return name.startswith(".") or name == "@eaDir"
 
 
 def absolute(path: Path) -> Path:
-    """Make a path absolute and free of "..", so that folders can be compared.
-
-    Parameters
-    ----------
-    path : Path
-        Any path.
-
-    Returns
-    -------
-    Path
-        The same place; links are not followed.
-    """
+    """Return a path without "..", so that folders can be compared; links are not followed."""
     return Path(os.path.abspath(path))
 
 
 def natural_order(path: Path) -> tuple:
-    """Make the sort key of a path: text and numbers in turn, letter case last.
-
-    Parameters
-    ----------
-    path : Path
-        Any path.
-
-    Returns
-    -------
-    tuple
-        The key.
-    """
+    """Return the sort key of a path: text and numbers in turn, letter case last."""
     parts = re.split(r"(\d+)", path.as_posix().casefold())
     return [int(part) if part.isdecimal() else part for part in parts], path.as_posix()
 
@@ -141,37 +77,10 @@ def match_masks(
     suffix: str = "_mask",
     ending: str = "_mask.png",
 ) -> list[Path]:
-    """Find the mask of each image.
+    """Return the mask of each image.
 
     A mask has its image's place below its own folder, and its image's name with or without a
-    suffix behind it; the extensions may differ.
-
-    Parameters
-    ----------
-    images : sequence of Path
-        Images.
-    image_folder : Path
-        Folder that holds them all.
-    masks : sequence of Path
-        Masks, in any order.
-    mask_folder : Path
-        Folder that holds them all.
-    suffix : str, default="_mask"
-        What may stand behind the name.
-    ending : str, default="_mask.png"
-        What the name of a mask usually ends in, for errors.
-
-    Returns
-    -------
-    list of Path
-        One mask an image.
-
-    Raises
-    ------
-    FileNotFoundError
-        If an image has no mask.
-    ValueError
-        If an image has two masks, two images share one, or a mask has no image.
+    suffix behind it; the extensions may differ. Errors show `ending` as the usual end of a name.
     """
     wanted: dict[Path, Path] = {}
     for image in images:
@@ -206,32 +115,10 @@ def match_masks(
 
 
 def path_array(paths: Sequence[Path]) -> NDArray[np.str_]:
-    """Put paths as scikit-learn returns file names: to be indexed by labels.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Paths.
-
-    Returns
-    -------
-    ndarray of str
-        The paths.
-    """
+    """Return paths as an array of str, which can be indexed by labels."""
     return np.array([str(path) for path in paths], dtype=np.str_)
 
 
 def mask_array(masks: Sequence[Path | None]) -> NDArray[np.object_]:
-    """Put paths of masks in an array.
-
-    Parameters
-    ----------
-    masks : sequence of Path or None
-        Paths, None where there is no mask.
-
-    Returns
-    -------
-    ndarray of object
-        The paths as str, and None.
-    """
+    """Return paths of masks as an array of str and None."""
     return np.array([mask and str(mask) for mask in masks], dtype=object)

@@ -91,22 +91,7 @@ def read_masks(
 
 
 def read_mask(path: str | PathLike[str], size: tuple[int, int], argument: str) -> NDArray[np.bool_]:
-    """Read one mask, as :func:`read_masks` does.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Path of the mask.
-    size : tuple of int (height, width)
-        Size wanted, in pixels.
-    argument : str
-        What errors call the mask.
-
-    Returns
-    -------
-    ndarray of shape (height, width), bool
-        True where the image is defective.
-    """
+    """Return one mask as :func:`read_masks` does, of shape `size`; errors call it `argument`."""
     place = Path(path)
     if ".npy" in (place.suffix, place.parent.suffix):
         defective = _read_array(place, argument)
@@ -118,20 +103,7 @@ def read_mask(path: str | PathLike[str], size: tuple[int, int], argument: str) -
 
 
 def read_picture(path: Path, argument: str) -> NDArray[np.bool_]:
-    """Read a mask that is a picture, at its own size.
-
-    Parameters
-    ----------
-    path : Path
-        The picture.
-    argument : str
-        What errors call it.
-
-    Returns
-    -------
-    ndarray of shape (height, width), bool
-        True where the image is defective.
-    """
+    """Return a mask that is a picture, at its own size."""
     try:
         with Image.open(path) as image:
             # "L" has no room for 16 bits, and a palette's numbers are not its colours.
@@ -179,18 +151,7 @@ def _read_array(path: Path, argument: str) -> NDArray[np.bool_]:
 
 
 def mask_size(path: Path) -> tuple[int, int]:
-    """Tell the size of a mask, without reading it.
-
-    Parameters
-    ----------
-    path : Path
-        As in :func:`read_masks`; of a folder, the first mask in it counts.
-
-    Returns
-    -------
-    (int, int)
-        Width and height.
-    """
+    """Return (width, height) of a mask, of a folder that of its first one, from headers alone."""
     if ".npy" in (path.suffix, path.parent.suffix):
         height, width = open_array(path, "mask").shape
         return width, height
@@ -204,27 +165,7 @@ def mask_size(path: Path) -> tuple[int, int]:
 
 
 def open_array(path: Path, argument: str) -> NDArray:
-    """Open a NumPy file without reading what is in it.
-
-    Parameters
-    ----------
-    path : Path
-        Path of a file, or of one of the arrays in it: ``video.npy/17``.
-    argument : str
-        What errors call it.
-
-    Returns
-    -------
-    ndarray
-        The array, mapped into memory.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no file of that name.
-    ValueError
-        If the file is no NumPy file, or there is no array of that index in it.
-    """
+    """Return a NumPy file, or one of the arrays in it, ``video.npy/17``, mapped into memory."""
     file, index = (path, None) if path.suffix == ".npy" else (path.parent, path.name)
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -242,20 +183,7 @@ def open_array(path: Path, argument: str) -> NDArray:
 
 
 def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Bring a mask to another size.
-
-    Parameters
-    ----------
-    mask : ndarray of shape (height, width), bool
-        The mask.
-    size : tuple of int (height, width)
-        Size wanted, in pixels.
-
-    Returns
-    -------
-    ndarray of shape ``size``, bool
-        Each pixel has the value of the nearest one.
-    """
+    """Return a mask at another size; each pixel has the value of the nearest one."""
     height, width = size
     resized = Image.fromarray(mask.view(np.uint8)).resize((width, height), Image.Resampling.NEAREST)
     return np.asarray(resized).view(bool)

@@ -24,27 +24,7 @@ class Sample(NamedTuple):
 
 
 def labelled(samples: Sequence[Sample], *, part: str = "", check: bool = True) -> dict[str, Any]:
-    """Put samples in arrays.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-        Samples.
-    part : str, default=""
-        What the names of the arrays end in.
-    check : bool, default=True
-        Whether to make sure that masks have the sizes of their images.
-
-    Returns
-    -------
-    dict
-        Paths ``X``, labels ``y``, ``masks`` and ``defects``.
-
-    Raises
-    ------
-    ValueError
-        If a mask has another size than its image, or one of the two cannot be read.
-    """
+    """Return paths ``X``, labels ``y``, ``masks`` and ``defects``, with `part` behind each name."""
     for sample in samples if check else ():
         check_mask(sample)
     defects = np.array([sample.defect for sample in samples], dtype=np.str_)
@@ -59,40 +39,12 @@ def labelled(samples: Sequence[Sample], *, part: str = "", check: bool = True) -
 def split(
     train: Sequence[Path], test: Sequence[Sample], *, check: bool = True, **more: Any
 ) -> Bunch:
-    """Return good images to learn from and labelled ones to test.
-
-    Parameters
-    ----------
-    train : sequence of Path
-        Good images.
-    test : sequence of Sample
-        Images of both kinds.
-    check : bool, default=True
-        Whether to make sure that masks have the sizes of their images.
-    **more : object
-        Other attributes.
-
-    Returns
-    -------
-    Bunch
-        What :func:`load_mvtec_ad` returns.
-    """
+    """Return a Bunch of good images to learn from and labelled ones to test."""
     return Bunch(X_train=path_array(train), **labelled(test, part="_test", check=check), **more)
 
 
 def check_mask(sample: Sample) -> None:
-    """Make sure that a mask has the size of its image, of which only headers are read.
-
-    Parameters
-    ----------
-    sample : Sample
-        An image, with or without a mask.
-
-    Raises
-    ------
-    ValueError
-        If they differ, or one of the two cannot be read.
-    """
+    """Raise if a mask has another size than its image; only headers are read."""
     if sample.mask is None:
         return
     try:

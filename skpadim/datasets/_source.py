@@ -9,19 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Source:
-    """What errors and descriptions tell of a data set.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    url : str
-        Where it can be had.
-    licence : str
-        What may be done with it.
-    layout : str
-        Files below the root, one kind a line.
-    """
+    """What errors and descriptions say about a data set; `layout` has one kind of files a line."""
 
     name: str
     url: str
@@ -29,23 +17,7 @@ class Source:
     layout: str
 
     def root(self, root: str | PathLike[str]) -> Path:
-        """Make sure that there is a root.
-
-        Parameters
-        ----------
-        root : str or path-like
-            What the user has given.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        FileNotFoundError
-            If it is missing; tells where the data set can be had.
-        """
+        """Return the root folder; if it is missing, the error says where the data can be had."""
         folder = Path(root)
         if not folder.is_dir():
             raise FileNotFoundError(
@@ -55,58 +27,14 @@ class Source:
         return folder
 
     def part(self, root: Path, *parts: str) -> Path:
-        """Make sure that a folder or file of the layout is there.
-
-        Parameters
-        ----------
-        root : Path
-            Folder.
-        *parts : str
-            Names of folders in it, one in another, and of the file.
-
-        Returns
-        -------
-        Path
-            The place.
-
-        Raises
-        ------
-        FileNotFoundError
-            If it is missing; tells where the data set can be had, and the layout.
-        """
+        """Return a folder or file of the layout; if it is missing, the error has the layout."""
         place = root.joinpath(*parts)
         if not place.exists():
             raise FileNotFoundError(f"There is no {place}. {self.expected()}")
         return place
 
     def category(self, root: Path, category: str, present: Iterable[str], example: str) -> Path:
-        """Make sure that a category is among those there are.
-
-        Parameters
-        ----------
-        root : Path
-            Folder of the data set.
-        category : str
-            What the user has given.
-        present : iterable of str
-            Categories there are.
-        example : str
-            One of them, for errors.
-
-        Returns
-        -------
-        Path
-            Its folder.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there are none.
-        ValueError
-            If it is not among them; names the closest.
-        TypeError
-            If it is no str.
-        """
+        """Return the folder of a category; if it is missing, the error has the closest name."""
         if not isinstance(category, str):
             raise TypeError(
                 f"category must be the name of one category, as {example!r}; got {category!r}."
@@ -123,29 +51,12 @@ class Source:
         return root / category
 
     def expected(self) -> str:
-        """Tell where the data set can be had, and its layout.
-
-        Returns
-        -------
-        str
-            End of an error.
-        """
+        """Return the end of an error: where the data set can be had, and its layout."""
         return (
             f"The data set can be had from {self.url} ({self.licence}). Expected layout:\n"
             f"{self.layout}"
         )
 
     def description(self, what: str) -> str:
-        """Describe what was loaded.
-
-        Parameters
-        ----------
-        what : str
-            Of the data set.
-
-        Returns
-        -------
-        str
-            The description, with licence and source.
-        """
+        """Return the description of what was loaded, with licence and source."""
         return f"{self.name}, {what}. {self.licence}, {self.url}"

@@ -16,27 +16,7 @@ class Row(NamedTuple):
 
 
 def read_lines(path: str | PathLike[str], argument: str) -> str:
-    """Read a file of text.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file, in UTF-8.
-    argument : str
-        What errors call it.
-
-    Returns
-    -------
-    str
-        The text.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no text in UTF-8: the line is named.
-    """
+    """Return the text of a file in UTF-8; errors name the line."""
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
@@ -50,29 +30,7 @@ def read_lines(path: str | PathLike[str], argument: str) -> str:
 
 
 def read_table(path: str | PathLike[str], columns: Iterable[str], argument: str) -> list[Row]:
-    """Read a file of comma-separated values.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file, in UTF-8, with the names of the columns in its first line.
-    columns : iterable of str
-        Columns that must be there.
-    argument : str
-        What errors call the file.
-
-    Returns
-    -------
-    list of Row
-        Values as str, "" where there is none. Empty lines are left out.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no such file: the line is named.
-    """
+    """Return the rows of a CSV file, without empty lines; errors name the line."""
     reader = csv.DictReader(io.StringIO(read_lines(path, argument), newline=""), strict=True)
     rows = []
     try:
@@ -92,22 +50,7 @@ def read_table(path: str | PathLike[str], columns: Iterable[str], argument: str)
 
 
 def check_columns(there: Iterable[Any], columns: Iterable[str], where: str) -> None:
-    """Make sure that a table has some columns.
-
-    Parameters
-    ----------
-    there : iterable of object
-        Columns that the table has.
-    columns : iterable of str
-        Columns that it must have.
-    where : str
-        What errors call the place.
-
-    Raises
-    ------
-    ValueError
-        If one is missing.
-    """
+    """Raise if a table lacks a column; `where` is what errors call the place."""
     names = list(there)
     missing = [name for name in columns if name not in names]
     if missing:
@@ -118,27 +61,7 @@ def check_columns(there: Iterable[Any], columns: Iterable[str], where: str) -> N
 
 
 def existing(root: Path, name: str, where: str) -> Path:
-    """Make sure that a file that a row names is there.
-
-    Parameters
-    ----------
-    root : Path
-        What relative names are relative to.
-    name : str
-        Name in the row.
-    where : str
-        What errors call the row.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is missing.
-    """
+    """Return a file that a row names, relative to `root`; raise if it is missing."""
     path = root / name
     # "video.npy/17" is a mask in a file.
     if not (path.exists() or (path.parent.suffix == ".npy" and path.parent.is_file())):

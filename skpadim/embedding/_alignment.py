@@ -15,22 +15,9 @@ _DEFAULT_STRIDE = 8
 def grid_shape(
     input_size: tuple[int, int], map_sizes: Sequence[tuple[int, int]], grid_stride: int | None
 ) -> tuple[int, int]:
-    """Shape of the grid that all maps are brought to.
+    """Return rows and columns of the grid that all maps are brought to.
 
-    Parameters
-    ----------
-    input_size : (int, int)
-        Height and width in pixels of what the network sees.
-    map_sizes : sequence of (int, int)
-        Height and width of each layer's map.
-    grid_stride : int or None
-        Pixels from one grid position to the next. None means 8, or the finest map as it is
-        where that has fewer positions.
-
-    Returns
-    -------
-    (int, int)
-        Rows and columns.
+    Without `grid_stride` it is 8, or the finest map as it is where that has fewer positions.
     """
     height, width = input_size
     stride = grid_stride or _DEFAULT_STRIDE
@@ -51,24 +38,11 @@ def align(
 ) -> torch.Tensor:
     """Average over neighbourhoods, bring to one grid, and concatenate.
 
-    Parameters
-    ----------
-    maps : sequence of Tensor of shape (batch, channels, height, width)
-        One map a layer, of any sizes.
-    grid : (int, int)
-        Rows and columns of the result.
-    neighborhood : int
-        Odd number of cells, in each direction, over which every map is averaged that is not of
-        the coarsest size. Border cells are averaged over what exists.
-    alignment : {"bilinear", "nearest"}
-        How maps coarser than the grid are interpolated. Finer ones are averaged.
-    channels : ndarray of int, default=None
-        Dimensions of the concatenation to compute, in this order. None computes all.
-
-    Returns
-    -------
-    Tensor of shape (batch, rows, columns, n_dimensions), float32
-        The embeddings, contiguous.
+    Maps of shape (batch, channels, height, width), one a layer, become embeddings of shape
+    (batch, rows, columns, n_dimensions), float32, contiguous. Every map that is not of the
+    coarsest size is averaged over `neighborhood` x `neighborhood` cells, border cells over what
+    exists. Maps finer than the grid are averaged, coarser ones interpolated. Only `channels` of
+    the concatenation are computed, in this order; None computes all.
     """
     coarsest = min(features.shape[-2] * features.shape[-1] for features in maps)
     order = None
@@ -95,21 +69,10 @@ def align(
 def share_channels(
     channels: NDArray[np.intp], depths: Sequence[int]
 ) -> tuple[list[NDArray[np.intp]], NDArray[np.intp] | None]:
-    """Tell which channels of each layer make up chosen dimensions.
+    """Return the channels of each layer that make up chosen dimensions of the concatenation.
 
-    Parameters
-    ----------
-    channels : ndarray of int
-        Dimensions of the concatenation of all layers.
-    depths : sequence of int
-        Number of channels of each layer.
-
-    Returns
-    -------
-    taken : list of ndarray of int
-        Channels of each layer.
-    order : ndarray of int or None
-        Brings what is taken, concatenated, into the order of `channels`. None if it is there.
+    The second value brings what is taken, concatenated, into the order of `channels`; None if it
+    is in that order already.
     """
     taken, places, first = [], [], 0
     for depth in depths:
@@ -128,25 +91,10 @@ def alignment_matrices(
     neighborhood: int,
     alignment: str,
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Make the matrices A and B with which ``A features B'`` is each map as :func:`align` has it.
+    """Return matrices A and B with which ``A features B'`` is each map as :func:`align` has it.
 
-    All that `align` does to a map is linear, and separable.
-
-    Parameters
-    ----------
-    map_sizes : sequence of (int, int)
-        Height and width of each layer's map.
-    grid : (int, int)
-        Rows and columns of the result.
-    neighborhood : int
-        As in `align`.
-    alignment : {"bilinear", "nearest"}
-        As in `align`.
-
-    Returns
-    -------
-    list of (rows, columns)
-        For each layer, ndarrays of shape (grid[0], height) and (grid[1], width), float32.
+    All that `align` does to a map is linear, and separable. For each layer, A has the shape
+    (grid[0], height) and B (grid[1], width), float32.
     """
     coarsest = min(height * width for height, width in map_sizes)
     matrices = []

@@ -47,16 +47,9 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 class Backbone(NamedTuple):
     """A network that ends in the maps of some of its layers.
 
-    Attributes
-    ----------
-    network : Module
-        Normalised images (b, 3, h, w) -> list of outputs, one a layer.
-    layers : tuple of str
-        Names of the layers.
-    mean, std : tuple of float
-        Of the red, green and blue input, in units of 0 to 255.
-    weights_hash : str
-        SHA-256 of the weights as they were published, in hexadecimal digits.
+    Normalised images (b, 3, h, w) become a list of outputs, one a layer. `mean` and `std` are of
+    the red, green and blue input, in units of 0 to 255; `weights_hash` is the SHA-256 of the
+    weights as they were published.
     """
 
     network: "torch.nn.Module"
@@ -72,32 +65,10 @@ def build_backbone(
     weights: Any,
     random_state: int,
 ) -> Backbone:
-    """Build a network with its weights and cut it after the layers.
+    """Return a network with its weights, cut after the layers, on the CPU in evaluation mode.
 
-    Parameters
-    ----------
-    backbone : str, Module or callable
-        See :class:`~skpadim.embedding.PatchEmbedder`. A module is copied, not changed.
-    layers : tuple of str or None
-        Names of layers.
-    weights : "imagenet", path or None
-        See :class:`~skpadim.embedding.PatchEmbedder`.
-    random_state : int
-        Seed of whatever torch draws meanwhile on the CPU. The global state is left alone.
-
-    Returns
-    -------
-    Backbone
-        On the CPU, in evaluation mode, float32.
-
-    Raises
-    ------
-    ImportError
-        If a package is missing.
-    FileNotFoundError
-        If a file of weights is missing and cannot be downloaded.
-    ValueError
-        If the backbone, a layer or the weights do not exist, or do not fit each other.
+    A module is copied, not changed. `random_state` seeds what torch draws meanwhile on the CPU;
+    the global state is left alone.
     """
     import torch
 
@@ -178,20 +149,7 @@ def _from_lite(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
 
 
 def lite_classifier(name: str, weights: Any) -> "torch.nn.Module":
-    """Whole EfficientNet-Lite, with head and classifier.
-
-    Parameters
-    ----------
-    name : str
-        One of the Lite backbones.
-    weights : "imagenet", path or None
-        See :class:`~skpadim.embedding.PatchEmbedder`.
-
-    Returns
-    -------
-    Module
-        The network.
-    """
+    """Return a whole EfficientNet-Lite, with head and classifier."""
     import torch
 
     from skpadim.embedding._efficientnet_lite import EfficientNetLite, rename_checkpoint

@@ -52,11 +52,6 @@ class EfficientNetLite(nn.Module):
 
     Modules bear the names that timm gives them in ``tf_efficientnet_lite*``.
 
-    Parameters
-    ----------
-    name : {"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"}
-        Variant.
-
     References
     ----------
     .. [1] Liu, R. (2020). Higher accuracy on vision models with EfficientNet-Lite. TensorFlow
@@ -94,18 +89,7 @@ class EfficientNetLite(nn.Module):
         self.act = nn.ReLU6(inplace=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits of the ImageNet classes.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, 3, height, width)
-            Images as ``(uint8 - 127) / 128``, of any size.
-
-        Returns
-        -------
-        Tensor of shape (batch, 1000)
-            The logits.
-        """
+        """Return logits (batch, 1000) of images (batch, 3, h, w), ``(uint8 - 127) / 128``."""
         x = self.act(self.bn1(self.conv_stem(self.pad_stem(x))))
         x = self.blocks(x)
         x = self.act(self.bn2(self.conv_head(x)))
@@ -195,20 +179,10 @@ def _round_to_eight(channels: float) -> int:
 def rename_checkpoint(
     state: dict[str, torch.Tensor], network: EfficientNetLite
 ) -> dict[str, torch.Tensor]:
-    """Give the tensors of a converted TensorFlow checkpoint their names in the network.
+    """Return the tensors of a converted TensorFlow checkpoint under their names in the network.
 
-    Parameters
-    ----------
-    state : dict of str to Tensor
-        State with names like ``_blocks.5._depthwise_conv.weight``, blocks counted through.
-    network : EfficientNetLite
-        The network.
-
-    Returns
-    -------
-    dict of str to Tensor
-        The same tensors under names like ``blocks.3.0.conv_dw.weight``. Names that do not become
-        one of the network's, such as those of timm, stay as they are.
+    ``_blocks.5._depthwise_conv.weight``, blocks counted through, becomes
+    ``blocks.3.0.conv_dw.weight``. Other names, such as those of timm, stay as they are.
     """
     modules = dict(_CHECKPOINT_NAMES)
     number = 0

@@ -33,18 +33,7 @@ class Engine(Protocol):
     """What runs a network. It may be called from several threads."""
 
     def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed images.
-
-        Parameters
-        ----------
-        batch : ndarray of shape (n, height, width, 3), uint8
-            Images.
-
-        Returns
-        -------
-        ndarray of shape (n, rows, columns, n_dimensions), float32
-            Their embeddings.
-        """
+        """Embed images (n, height, width, 3), uint8, as (n, rows, columns, d), float32."""
 
 
 def make_engine(
@@ -54,33 +43,9 @@ def make_engine(
     precision: str,
     alignment: dict[str, Any],
 ) -> Engine:
-    """Make what embeds images.
+    """Return what embeds images of one size; `alignment` are the arguments of :func:`align`.
 
-    Parameters
-    ----------
-    name : {"auto", "torch", "openvino"}
-        Who runs the network. "auto" is OpenVINO on a processor if it is installed and can take
-        the network, else torch.
-    extractor : MapExtractor
-        The network on its device.
-    input_size : (int, int)
-        Height and width of the images in pixels.
-    precision : {"float32", "bfloat16"}
-        Of the computation.
-    alignment : dict
-        Arguments of :func:`~skpadim.embedding._alignment.align`.
-
-    Returns
-    -------
-    Engine
-        For images of that size.
-
-    Raises
-    ------
-    ImportError
-        If OpenVINO is asked for and not installed.
-    ValueError
-        If OpenVINO is asked for and cannot take the device, the precision or the network.
+    "auto" is OpenVINO on a processor if it is installed and can take the network, else torch.
     """
     with_torch = TorchEngine(PatchNetwork(extractor, precision, alignment), extractor.device)
     if name == "torch":
@@ -116,17 +81,7 @@ def _obstacle(device: torch.device) -> Exception | None:
 
 
 class PatchNetwork(torch.nn.Module):
-    """All that happens to images, as one module.
-
-    Parameters
-    ----------
-    extractor : MapExtractor
-        The network on its device.
-    precision : {"float32", "bfloat16"}
-        Of the computation in torch.
-    alignment : dict
-        Arguments of :func:`~skpadim.embedding._alignment.align`.
-    """
+    """All that happens to images, as one module; `alignment` are the arguments of :func:`align`."""
 
     def __init__(self, extractor: MapExtractor, precision: str, alignment: dict[str, Any]) -> None:
         super().__init__()
@@ -136,32 +91,13 @@ class PatchNetwork(torch.nn.Module):
         self._alignment = alignment
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Embed images.
-
-        Parameters
-        ----------
-        batch : Tensor of shape (batch_size, height, width, 3), uint8
-            Images.
-
-        Returns
-        -------
-        Tensor of shape (batch_size, rows, columns, n_dimensions), float32
-            Their embeddings.
-        """
+        """Embed images (n, height, width, 3), uint8, as (n, rows, columns, d), float32."""
         maps = self._extractor.extract(batch, self._precision)
         return align(maps, **self._alignment)
 
 
 class TorchEngine:
-    """Run a network by torch.
-
-    Parameters
-    ----------
-    network : PatchNetwork
-        The network.
-    device : torch.device
-        Where it is.
-    """
+    """Run a network by torch."""
 
     def __init__(self, network: PatchNetwork, device: torch.device) -> None:
         self._network = network
@@ -181,22 +117,7 @@ class TorchEngine:
 
 
 class OpenVinoEngine:
-    """Run a network by OpenVINO, compiled for this processor.
-
-    Parameters
-    ----------
-    network : PatchNetwork
-        The network, on the CPU.
-    input_size : (int, int)
-        Height and width of the images in pixels.
-    precision : {"float32", "bfloat16"}
-        Of the computation.
-
-    Raises
-    ------
-    ValueError
-        If the processor does not have the precision, or OpenVINO's results are not torch's.
-    """
+    """Run a network by OpenVINO, compiled for this processor; its results must be torch's."""
 
     def __init__(self, network: PatchNetwork, input_size: tuple[int, int], precision: str) -> None:
         self._openvino = openvino = import_without_telemetry("openvino")
@@ -252,16 +173,6 @@ def import_without_telemetry(name: str) -> Any:
 
     With it, the import alone connects to a server of statistics and leaves an identifier in the
     home directory. Nobody has asked for that.
-
-    Parameters
-    ----------
-    name : str
-        The package.
-
-    Returns
-    -------
-    module
-        The package. If it had been imported before, it is as it was.
     """
     modules: Any = sys.modules
     with CONVERTING:

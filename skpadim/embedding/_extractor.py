@@ -11,15 +11,7 @@ if TYPE_CHECKING:
 
 
 class MapExtractor:
-    """A backbone on its device.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        The network and the statistics of its input.
-    device : torch.device
-        Where it runs.
-    """
+    """A backbone on its device."""
 
     def __init__(self, backbone: Backbone, device: "torch.device") -> None:
         import torch
@@ -36,14 +28,7 @@ class MapExtractor:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What the feature maps depend on, besides the images and the precision.
-
-        Returns
-        -------
-        str
-            SHA-256 of the structure, the parameters and the buffers of the network, and of the
-            statistics of its input, wherever it runs.
-        """
+        """SHA-256 of what the feature maps depend on, besides the images and the precision."""
         digest = hashlib.sha256()
         # Code is there if torch.fx has traced the network; it calls modules by name alone.
         structure = (self.layers, repr(self.network), getattr(self.network, "code", None))
@@ -60,19 +45,9 @@ class MapExtractor:
         return digest.hexdigest()
 
     def extract(self, batch: "torch.Tensor", precision: str) -> "list[torch.Tensor]":
-        """Feature maps of images, to be called in inference mode.
+        """Return a map (batch, channels, rows, columns) for each layer; call it in inference mode.
 
-        Parameters
-        ----------
-        batch : Tensor of shape (batch_size, height, width, 3), uint8
-            Images.
-        precision : {"float32", "bfloat16"}
-            Of the computation.
-
-        Returns
-        -------
-        list of Tensor of shape (batch_size, channels, rows, columns)
-            One a layer, in ``precision``.
+        Images have the shape (batch, height, width, 3), uint8.
         """
         import torch
 
@@ -82,23 +57,7 @@ class MapExtractor:
             return self.network(x)
 
     def map_shapes(self, input_size: tuple[int, int]) -> list[tuple[int, int, int]]:
-        """Shapes of the maps, found by running the network once.
-
-        Parameters
-        ----------
-        input_size : (int, int)
-            Height and width of the images in pixels.
-
-        Returns
-        -------
-        list of (int, int, int)
-            Channels, rows and columns of each layer.
-
-        Raises
-        ------
-        ValueError
-            If the network cannot take images of this size, or a layer does not give maps.
-        """
+        """Return (channels, rows, columns) of each layer's map, by running the network once."""
         if input_size not in self._map_shapes:
             self._map_shapes[input_size] = self._find_map_shapes(input_size)
         return self._map_shapes[input_size]
@@ -168,23 +127,7 @@ def _looks_channels_last(input_size: tuple[int, int], shape: tuple[int, int, int
 
 
 def resolve_device(name: str) -> "torch.device":
-    """Device of a name, made sure to work.
-
-    Parameters
-    ----------
-    name : str
-        Name of a torch device, or "auto".
-
-    Returns
-    -------
-    torch.device
-        The device.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device here.
-    """
+    """Return the device of a name, made sure to work."""
     import torch
 
     if name == "auto":

@@ -14,27 +14,9 @@ _TOLERANCE = 1e-3
 
 
 def network_to_onnx(extractor: MapExtractor, input_size: tuple[int, int], opset: int) -> bytes:
-    """Write a network as an ONNX model of normalised images.
+    """Return a network as an ONNX model of normalised images (n, 3, height, width), float32.
 
-    Parameters
-    ----------
-    extractor : MapExtractor
-        The network.
-    input_size : (int, int)
-        Height and width of the images in pixels.
-    opset : int
-        Version of ONNX's operators.
-
-    Returns
-    -------
-    bytes
-        Model from "images", float32 of shape (n, 3, height, width), to as many outputs as there
-        are layers.
-
-    Raises
-    ------
-    ValueError
-        If torch cannot write the network, or a trace does not do what the network does.
+    It goes from "images" to as many outputs as there are layers.
     """
     network = _Maps(extractor.network)
     image = torch.zeros((1, 3, *input_size), device=extractor.device)
@@ -64,20 +46,7 @@ def network_to_onnx(extractor: MapExtractor, input_size: tuple[int, int], opset:
 
 
 def map_names(extractor: MapExtractor, prefix: str = "") -> list[str]:
-    """Tell how ONNX names the maps.
-
-    Parameters
-    ----------
-    extractor : MapExtractor
-        The network.
-    prefix : str, default=""
-        What is before all names.
-
-    Returns
-    -------
-    list of str
-        One name a layer.
-    """
+    """Return the names of the maps in ONNX, one a layer."""
     return [f"{prefix}map_{index}" for index in range(len(extractor.layers))]
 
 

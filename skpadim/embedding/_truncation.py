@@ -13,23 +13,11 @@ _TRACING = threading.Lock()
 
 
 def truncate(network: nn.Module, layers: tuple[str, ...]) -> nn.Module:
-    """Make the outputs of some layers those of the network.
+    """Return a network that gives a list, the output of each of some layers; `network` is used up.
 
     A network that torch.fx can trace ends after the last of the layers, and its batch norms are
     folded into the convolutions before them. Of others, hooks catch the outputs while the whole
     network runs.
-
-    Parameters
-    ----------
-    network : Module
-        Network in evaluation mode; it is used up.
-    layers : tuple of str
-        Names of submodules.
-
-    Returns
-    -------
-    Module
-        Returns a list, the output of each layer, in their order.
     """
     tracer = _LayerTracer()
     try:
@@ -146,17 +134,7 @@ class _HookedNetwork(nn.Module):
 
 
 class ReorderedNetwork(nn.Module):
-    """Network whose list of maps is put in another order, and channels first.
-
-    Parameters
-    ----------
-    network : Module
-        Returns a list of maps.
-    order : list of int
-        Indices into that list.
-    channels_last : bool
-        Whether its maps have their channels in the last axis.
-    """
+    """Network whose list of maps is put in another order, and channels first."""
 
     def __init__(self, network: nn.Module, order: list[int], channels_last: bool) -> None:
         super().__init__()
@@ -165,18 +143,7 @@ class ReorderedNetwork(nn.Module):
         self.channels_last = channels_last
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the maps in their order.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, 3, height, width)
-            Normalised images.
-
-        Returns
-        -------
-        list of Tensor of shape (batch, channels, rows, columns)
-            The maps.
-        """
+        """Return the maps (batch, channels, rows, columns) in their order."""
         maps = self.network(x)
         maps = [maps[index] for index in self.order]
         return [features.movedim(-1, 1) for features in maps] if self.channels_last else maps

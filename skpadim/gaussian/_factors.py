@@ -45,29 +45,13 @@ class Factor(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype:
-        """Dtype of distances.
-
-        Returns
-        -------
-        dtype
-            Either float32 or float64.
-        """
+        """Dtype of distances: float32 or float64."""
         return self.matrix.dtype if self.units is None else self.units.dtype
 
     def squared_distances(self, X: NDArray, mean: NDArray) -> NDArray:
-        """Squared Mahalanobis distances.
+        """Return squared Mahalanobis distances (n_samples, n_positions) of embeddings.
 
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_positions, n_dimensions)
-            Embeddings x.
-        mean : ndarray of shape (n_positions, n_dimensions)
-            Their means m.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_positions)
-            In the dtype of the factor.
+        X has the shape (n_samples, n_positions, n_dimensions), `mean` (n_positions, n_dimensions).
         """
         n_samples, n_positions, n_dimensions = X.shape
         out = np.zeros((n_positions, n_samples), dtype=self.dtype)
@@ -96,13 +80,7 @@ class Factor(NamedTuple):
         return out.T
 
     def log_determinants(self) -> NDArray[np.float64]:
-        """Logarithm of the determinant of S + R.
-
-        Returns
-        -------
-        ndarray of shape (n_positions,), float64
-            One value for each position.
-        """
+        """Return the logarithm of the determinant of S + R at each position, in float64."""
         if self.eigenvalues is None:
             diagonals = [
                 np.einsum("pdd->pd", block[:, columns])
@@ -114,20 +92,7 @@ class Factor(NamedTuple):
         return np.log(self.ridge).sum() + spread
 
     def to_moments(self, n_samples: int, mean: NDArray) -> PatchMoments:
-        """Moments that have this factor, to the precision of its dtype.
-
-        Parameters
-        ----------
-        n_samples : int
-            Number of samples that the factor was made from.
-        mean : ndarray of shape (n_positions, n_dimensions)
-            Their mean.
-
-        Returns
-        -------
-        PatchMoments
-            New moments.
-        """
+        """Return moments that have this factor, to the precision of its dtype."""
         moments = PatchMoments()
         moments.n_samples = n_samples
         moments._dtype = self.dtype.name
@@ -155,13 +120,7 @@ class Factor(NamedTuple):
         return moments
 
     def to_compact(self) -> "Factor":
-        """Round to integers of 16 bits, as factors of compact models are made.
-
-        Returns
-        -------
-        Factor
-            Half the size; the factor itself if it is compact.
-        """
+        """Return the factor rounded to integers of 16 bits, half the size."""
         if self.units is not None:
             return self
         n_positions, n_dimensions = len(self.matrix), len(self.ridge)
@@ -187,22 +146,7 @@ class Factor(NamedTuple):
 
 
 def ridge_of(moments: PatchMoments, reg_covar: float, relative: bool) -> NDArray[np.float64]:
-    """Diagonal of R.
-
-    Parameters
-    ----------
-    moments : PatchMoments
-        Moments of the embeddings.
-    reg_covar : float
-        Strength.
-    relative : bool
-        Whether it counts in variances of each dimension over all positions and samples.
-
-    Returns
-    -------
-    ndarray of shape (n_dimensions,), float64
-        The diagonal.
-    """
+    """Return the diagonal of R, float64; relative is in variances over positions and samples."""
     if not relative:
         return np.full(moments.mean.shape[1], float(reg_covar))
     return reg_covar * moments.variance()
@@ -215,30 +159,11 @@ def factorize(
     compact: bool = False,
     overwrite: bool = False,
 ) -> Factor:
-    """Factor of S + R, with S the scatter over n - 1.
+    """Return the factor of S + R, with S the scatter over n - 1, in the smaller of the two forms.
 
-    Parameters
-    ----------
-    moments : PatchMoments
-        Moments of at least two samples.
-    ridge : ndarray of shape (n_dimensions,), float64
-        The diagonal of R.
-    compact : bool, default=False
-        Whether to keep it in 16-bit integers.
-    overwrite : bool, default=False
-        Whether the low-rank form may be written over the root of the moments, which then have
-        neither root nor scatter.
-
-    Returns
-    -------
-    Factor
-        In the low-rank form where that is smaller, else in the full one. The work is done in
-        float64, the result is in the dtype of the samples.
-
-    Raises
-    ------
-    ValueError
-        If a covariance is singular.
+    The work is done in float64, the result is in the dtype of the samples. With `overwrite`, the
+    low-rank form may take the memory of the moments' root; they have neither root nor scatter
+    then. A singular covariance is a ValueError.
     """
     n_dimensions = len(ridge)
     is_smaller = (moments.n_samples - 1) * n_dimensions < count_entries(n_dimensions)
@@ -248,22 +173,7 @@ def factorize(
 
 
 def inflated(factor: Factor, moments: PatchMoments, inflation: float) -> Factor:
-    """Factor of ``inflation * S + R``.
-
-    Parameters
-    ----------
-    factor : Factor
-        Factor of S + R.
-    moments : PatchMoments
-        The moments that it was made from.
-    inflation : float
-        Multiplier of S.
-
-    Returns
-    -------
-    Factor
-        In the low-rank form it shares the matrix, since only eigenvalues are multiplied.
-    """
+    """Return the factor of ``inflation * S + R``; in the low-rank form it shares the matrix."""
     if factor.eigenvalues is None:
         return _full(moments, factor.ridge, factor.units is not None, inflation)
     return factor._replace(eigenvalues=factor.eigenvalues * factor.dtype.type(inflation))

@@ -15,15 +15,7 @@ class LeaveOneOut:
     ``q = (x - m)' A^-1 (x - m)``, the squared distance of x by the n - 1 others is
     ``(n / (n - 1))^2 q / (1 - b q)``. This is the Sherman-Morrison identity for the scatter
     without x; it equals refitting with the ridge R (and a projection, if any) held fixed.
-
-    Parameters
-    ----------
-    moments : PatchMoments
-        Moments of all training samples, at least two, of their reduced dimensions.
-    factor : Factor
-        Factor of S + R.
-    components : ndarray or None, default=None
-        The reduction.
+    Moments and the factor of S + R are those of the reduced dimensions.
     """
 
     def __init__(
@@ -39,18 +31,10 @@ class LeaveOneOut:
         self._components = components
 
     def distances(self, X: NDArray) -> NDArray:
-        """Distances of samples that are among those behind the moments.
+        """Return distances (n_samples, n_positions) to the Gaussians of all the other samples.
 
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_positions, n_dimensions)
-            Embeddings, not reduced yet, of training samples, any of them in any
-            order.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_positions)
-            Mahalanobis distance to the Gaussian of all the other samples.
+        X are training samples, any of them in any order, of shape
+        (n_samples, n_positions, n_dimensions), not reduced yet.
         """
         X = reduce_dimensions(X, self._components)
         q = self._factor.squared_distances(X, self._mean)

@@ -18,24 +18,7 @@ def memory_needed(
     compact: bool,
     leaves_one_out: bool,
 ) -> int:
-    """Tell what a fit needs at least, where it needs most.
-
-    Parameters
-    ----------
-    n_samples, n_positions, n_dimensions : int
-        Shape of the embeddings.
-    n_components : int
-        Dimensions left after a projection.
-    compact : bool
-        Whether factors are in 16-bit integers.
-    leaves_one_out : bool
-        Whether training samples are scored by models without them.
-
-    Returns
-    -------
-    int
-        Size of moments and factors of embeddings in float32, in bytes.
-    """
+    """Return the bytes of moments and factors, in float32, that a fit needs at its peak."""
     rank, size = n_samples - 1, 2 if compact else 4
     moments = 4 * rank * n_dimensions if rank < n_dimensions else 8 * n_dimensions**2
     if rank * n_components >= count_entries(n_components):
@@ -48,13 +31,7 @@ def memory_needed(
 
 
 def memory_available() -> float:
-    """Tell how much memory this process can still have.
-
-    Returns
-    -------
-    float
-        In bytes; infinity where it cannot be known.
-    """
+    """Return the bytes of memory that this process can still have; infinity where nobody knows."""
     limits = [float("inf")]
     for path in map(Path, _LIMITS):
         if path.exists() and (text := path.read_text().strip()).isdecimal():
@@ -70,22 +47,7 @@ def memory_available() -> float:
 
 
 def check_memory(needed: int, what: str, compact: bool) -> None:
-    """Refuse a fit that cannot succeed.
-
-    Parameters
-    ----------
-    needed : int
-        What it needs at least, in bytes.
-    what : str
-        What it needs that for.
-    compact : bool
-        Whether that is for factors in 16-bit integers already.
-
-    Raises
-    ------
-    MemoryError
-        If there is less; it tells what to change.
-    """
+    """Raise MemoryError if a fit needs more bytes than there are; it says what to change."""
     available = memory_available()
     if needed > available:
         raise MemoryError(

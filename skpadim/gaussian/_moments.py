@@ -319,7 +319,7 @@ class PatchMoments:
         self.scatter, self.root, self._room = scatter, None, None
 
     def _scatter_size(self) -> tuple[int, int]:
-        """Tell the number of positions, and the bytes of one position's scatter."""
+        """Return the number of positions, and the bytes of one position's scatter."""
         return len(self.mean), 8 * self.mean.shape[1] ** 2
 
     def _copy(self, other: "PatchMoments") -> "PatchMoments":
@@ -376,20 +376,7 @@ def _symmetric(rows: NDArray, d: int) -> NDArray:
 
 
 def check_moments(moments: PatchMoments, at_least: int) -> None:
-    """Refuse moments that nothing can be learnt from.
-
-    Parameters
-    ----------
-    moments : PatchMoments
-        Moments.
-    at_least : int
-        Number of samples needed.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer samples, or NaN or infinity among them.
-    """
+    """Raise if moments are of fewer samples than needed, or of NaN or infinity."""
     if moments.n_samples < at_least:
         raise ValueError(
             f"moments are of n_samples={moments.n_samples}, but at least {at_least} "

@@ -422,7 +422,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        """Tell inliers from outliers.
+        """Return whether samples are inliers or outliers.
 
         Parameters
         ----------
@@ -547,7 +547,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         self._intake = intake
 
     def _intake_so_far(self) -> NDArray | None:
-        """Tell the reduction that samples have undergone before they joined the moments."""
+        """Return the reduction of the samples before they joined the moments."""
         check_unchanged(self._stream_parameters, self._get_stream_parameters())
         return self._intake if hasattr(self, "_moments") else self.components_
 

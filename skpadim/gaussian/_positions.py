@@ -17,20 +17,11 @@ _SHARED_BYTES = 2**20
 
 
 def for_positions(work: Callable[[slice], None], n_positions: int, bytes_per_position: int) -> None:
-    """Do some work at all grid positions.
+    """Do some work, which takes a slice of grid positions, at all of them.
 
     Positions are independent, and the matrices of one are small: cores share the positions, and
     BLAS stays on one core for each. Its own threads would spend their time on waiting for one
-    another, much of it on a busy machine.
-
-    Parameters
-    ----------
-    work : callable
-        Takes the slice of positions to work at.
-    n_positions : int
-        Number of grid positions.
-    bytes_per_position : int
-        Size in bytes of what the work reads and writes at one position.
+    another, much of it on a busy machine. `bytes_per_position` is what the work reads and writes.
     """
     if n_positions == 1 or n_positions * bytes_per_position <= _SHARED_BYTES:
         work(slice(0, n_positions))

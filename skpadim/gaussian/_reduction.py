@@ -14,25 +14,7 @@ PROJECTIONS = ("orthogonal", "semi-orthogonal", "pca", "npca")
 
 
 def count_components(n_components: int | float | None, n_dimensions: int) -> int:
-    """How many components are wanted, in numbers.
-
-    Parameters
-    ----------
-    n_components : int, float or None
-        A number, a share of the dimensions in (0, 1], or None for all.
-    n_dimensions : int
-        How many dimensions there are.
-
-    Returns
-    -------
-    int
-        At least 1, at most ``n_dimensions``.
-
-    Raises
-    ------
-    ValueError
-        If more are wanted than there are.
-    """
+    """Return the number of components wanted, from 1 to `n_dimensions`."""
     if n_components is None:
         return n_dimensions
     if not isinstance(n_components, Integral):
@@ -52,32 +34,10 @@ def select_dimensions(
     random_state: Any,
     layer_depths: Sequence[int] | None = None,
 ) -> NDArray[np.intp] | None:
-    """Dimensions that a reduction by selection keeps.
+    """Return the dimensions that a reduction by selection keeps; None if it is not one.
 
-    Parameters
-    ----------
-    n_dimensions : int
-        How many dimensions there are.
-    n_components : int, float or None
-        How many to keep; with given indices only None or their number.
-    reduction : str or array-like of int
-        "random", "stratified", a projection, or the indices themselves.
-    random_state : int, RandomState or None
-        Draws the random subset.
-    layer_depths : sequence of int or None, default=None
-        How many of the dimensions each layer has, in their order; "stratified" needs them.
-
-    Returns
-    -------
-    ndarray of shape (n_components,), int, or None
-        Sorted if drawn; as given for indices; None when every dimension is kept as it is or
-        ``reduction`` is a projection.
-
-    Raises
-    ------
-    ValueError
-        If indices are out of range, repeated or at odds with ``n_components``, or if layers are
-        needed that are not known.
+    They are sorted if drawn, and as given for indices. `layer_depths`, the number of dimensions
+    of each layer, is needed by "stratified".
     """
     if isinstance(reduction, str):
         count = count_components(n_components, n_dimensions)
@@ -131,25 +91,12 @@ def _even_shares(count: int, depths: Sequence[int]) -> list[int]:
 def projection_matrix(
     moments: PatchMoments, n_components: int | float | None, reduction: str, random_state: Any
 ) -> NDArray[np.float64]:
-    """Matrix of a reduction by projection.
+    """Return the matrix (n_components, n_dimensions), float64, of a reduction by projection.
 
-    Parameters
-    ----------
-    moments : PatchMoments
-        Moments of all dimensions.
-    n_components : int, float or None
-        How many components to keep.
-    reduction : {"orthogonal", "semi-orthogonal", "pca", "npca"}
-        Orthonormal combinations of the standardised dimensions, or of the dimensions as they are,
-        from the QR decomposition of a Gaussian matrix; or the principal components of all
-        positions' embeddings with the largest or the smallest variances.
-    random_state : int, RandomState or None
-        Draws the Gaussian matrix.
-
-    Returns
-    -------
-    ndarray of shape (n_components, n_dimensions), float64
-        What embeddings are multiplied with.
+    "orthogonal" and "semi-orthogonal" are orthonormal combinations of the standardised dimensions
+    or of the dimensions as they are, from the QR decomposition of a Gaussian matrix. "pca" and
+    "npca" are the principal components of all positions' embeddings with the largest or the
+    smallest variances.
     """
     n_dimensions = moments.mean.shape[1]
     count = count_components(n_components, n_dimensions)
@@ -171,20 +118,7 @@ def projection_matrix(
 
 
 def reduce_dimensions(X: NDArray, components: NDArray | None) -> NDArray:
-    """Apply a reduction to embeddings.
-
-    Parameters
-    ----------
-    X : ndarray of shape (..., n_dimensions)
-        Embeddings.
-    components : ndarray or None
-        Indices, projection matrix, or None to keep all.
-
-    Returns
-    -------
-    ndarray of shape (..., n_components)
-        In the dtype of X.
-    """
+    """Return embeddings (..., n_components) of selected or projected dimensions, or all."""
     if components is None:
         return X
     if components.ndim == 1:
@@ -193,20 +127,7 @@ def reduce_dimensions(X: NDArray, components: NDArray | None) -> NDArray:
 
 
 def reduce_moments(moments: PatchMoments, components: NDArray | None) -> PatchMoments:
-    """Apply a reduction to moments.
-
-    Parameters
-    ----------
-    moments : PatchMoments
-        Moments of all dimensions.
-    components : ndarray or None
-        Indices, projection matrix, or None to keep all.
-
-    Returns
-    -------
-    PatchMoments
-        Moments of the reduced embeddings.
-    """
+    """Return the moments of selected or projected dimensions, or all."""
     if components is None:
         return moments
     return moments.take(components) if components.ndim == 1 else moments.project(components)

@@ -11,27 +11,11 @@ from skpadim.gaussian._validation import caller_level
 
 
 def conformal_offset(scores: NDArray[np.float64], false_alarm_rate: float) -> float:
-    """Threshold that a fresh good sample falls below with at most a given probability.
+    """Return the threshold that a fresh good sample is below with at most a given probability.
 
     Of n exchangeable scores the k-th smallest, ``k = floor((n + 1) * false_alarm_rate)``,
-    is undercut by a fresh one with probability at most ``k / (n + 1)`` [1]_.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_samples,)
-        Scores of good samples that the model has not seen, larger = more normal.
-    false_alarm_rate : float
-        Probability allowed.
-
-    Returns
-    -------
-    float
-        The threshold on scores.
-
-    Warns
-    -----
-    UserWarning
-        If there are too few scores for the rate; the smallest is the threshold then.
+    is undercut by a fresh one with probability at most ``k / (n + 1)`` [1]_. With too few scores
+    for the rate it is the smallest, and a warning says so.
 
     References
     ----------
@@ -56,41 +40,14 @@ def conformal_offset(scores: NDArray[np.float64], false_alarm_rate: float) -> fl
 def choose_offset(
     scores: NDArray[np.float64], contamination: float | str, false_alarm_rate: float
 ) -> float:
-    """Threshold by either of the two rules that detectors have.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_samples,)
-        Scores, larger = more normal: of unseen good samples for "auto", of the training samples
-        themselves for a share.
-    contamination : float or "auto"
-        Share of the samples below the threshold, or "auto" for `false_alarm_rate`.
-    false_alarm_rate : float
-        See :func:`conformal_offset`.
-
-    Returns
-    -------
-    float
-        The threshold on scores.
-    """
+    """Return the conformal threshold with "auto", else a quantile of the scores."""
     if contamination == "auto":
         return conformal_offset(scores, false_alarm_rate)
     return float(np.percentile(scores, 100 * float(contamination)))
 
 
 def check_calibrated(estimator: BaseEstimator) -> None:
-    """Refuse to decide without a threshold.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted detector.
-
-    Raises
-    ------
-    NotFittedError
-        If it has no `offset_`.
-    """
+    """Raise NotFittedError if a fitted detector has no threshold."""
     if not hasattr(estimator, "offset_"):
         raise NotFittedError(
             f"this {type(estimator).__name__} has no threshold, since it was fitted in parts: call "

@@ -12,24 +12,11 @@ _N_BLOCKS = 4
 
 
 def blocks_of(packed: NDArray, n_rows: int) -> Iterator[tuple[slice, NDArray]]:
-    """Take packed triangles apart.
+    """Yield the columns of each block of packed triangles, and views of their first rows.
 
     The columns of a matrix are cut into four blocks of about equal width. A block ends with the
-    row below which it has zeros only; blocks follow one another, row by row.
-
-    Parameters
-    ----------
-    packed : ndarray of shape (n_positions, n_entries)
-        One triangle each.
-    n_rows : int
-        Number of rows, and of columns, of a triangle.
-
-    Yields
-    ------
-    columns : slice
-        Columns of the triangle that are in the block.
-    block : ndarray of shape (n_positions, columns.stop, n_columns)
-        A view of their first ``columns.stop`` rows.
+    row below which it has zeros only; blocks follow one another, row by row. `packed` has the
+    shape (n_positions, n_entries), a block (n_positions, columns.stop, n_columns).
     """
     first = 0
     for columns in _columns(n_rows):
@@ -40,36 +27,12 @@ def blocks_of(packed: NDArray, n_rows: int) -> Iterator[tuple[slice, NDArray]]:
 
 
 def count_entries(n_rows: int) -> int:
-    """Count the entries of a packed triangle.
-
-    Parameters
-    ----------
-    n_rows : int
-        Number of rows, and of columns, of the triangle.
-
-    Returns
-    -------
-    int
-        About 5/8 of the square of that.
-    """
+    """Return the number of entries of a packed triangle, about 5/8 of the square of its rows."""
     return sum(columns.stop * (columns.stop - columns.start) for columns in _columns(n_rows))
 
 
 def unpack(packed: NDArray, n_rows: int) -> NDArray:
-    """Write triangles out in full.
-
-    Parameters
-    ----------
-    packed : ndarray of shape (n_positions, n_entries)
-        One triangle each.
-    n_rows : int
-        Number of rows, and of columns, of a triangle.
-
-    Returns
-    -------
-    ndarray of shape (n_positions, n_rows, n_rows)
-        The same with all zeros.
-    """
+    """Return packed triangles as matrices (n_positions, n_rows, n_rows), with all zeros."""
     matrices = np.zeros((len(packed), n_rows, n_rows), dtype=packed.dtype)
     for columns, block in blocks_of(packed, n_rows):
         matrices[:, : columns.stop, columns] = block

@@ -22,31 +22,10 @@ def validate_embeddings(
     dtype: np.dtype | None = None,
     ensure_min_samples: int = 1,
 ) -> NDArray:
-    """Check embeddings and note, or compare, what an estimator knows of their shape.
+    """Return embeddings as (n_samples, n_positions, n_dimensions), once they are checked.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Its `n_features_in_` and `grid_shape_` are set, or compared.
-    X : array-like of shape (n_samples, height, width, n_dimensions), \
-            (n_samples, n_positions, n_dimensions) or (n_samples, n_features)
-        Embeddings.
-    reset : bool
-        Whether to set rather than compare.
-    dtype : dtype or None, default=None
-        Dtype wanted; None keeps float32 and turns anything else into float64.
-    ensure_min_samples : int, default=1
-        Fewer samples are an error.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_positions, n_dimensions)
-        The embeddings.
-
-    Raises
-    ------
-    ValueError
-        If X is not finite or has another number of axes, another grid or other dimensions.
+    The estimator's `n_features_in_` and `grid_shape_` are set, or compared if not `reset`. Without
+    a dtype, float32 is kept and all else becomes float64.
     """
     dtypes = [np.float64, np.float32] if dtype is None else dtype
     n_axes = np.ndim(X) if isinstance(X, list | tuple) else getattr(X, "ndim", 2)
@@ -90,18 +69,7 @@ def validate_embeddings(
 
 
 def snapshot(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Note parameters, so that a change can be told later.
-
-    Parameters
-    ----------
-    parameters : dict of str to object
-        Values by name.
-
-    Returns
-    -------
-    dict of str to object
-        Copies of lists and arrays, which might be changed in place; other values themselves.
-    """
+    """Return parameters with copies of lists and arrays, so that a change can be seen later."""
     return {
         name: deepcopy(value) if isinstance(value, list | np.ndarray) else value
         for name, value in parameters.items()
@@ -109,18 +77,7 @@ def snapshot(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuse to go on learning with parameters other than those that it began with.
-
-    Parameters
-    ----------
-    before, now : dict of str to object
-        Values by name.
-
-    Raises
-    ------
-    ValueError
-        Names the parameter that has changed.
-    """
+    """Raise if learning goes on with other parameters than it began with."""
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)
         same = old is new or (type(old) is type(new) and bool(np.all(old == new)))
@@ -132,20 +89,11 @@ def check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def unfitted_copy(estimator: Any) -> Any:
-    """Make a copy of an estimator that has learnt nothing yet.
+    """Return a copy of an estimator that has learnt nothing yet.
 
     Fitting happens on copies, whose state the estimator takes over once nothing can fail any more:
-    errors and Ctrl-C leave the old model.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Any; `_private_state` names what it learns beside attributes that end in an underscore.
-
-    Returns
-    -------
-    estimator
-        Shares its parameters.
+    errors and Ctrl-C leave the old model. `_private_state` names what an estimator learns beside
+    attributes that end in an underscore.
     """
     model = copy(estimator)
     for name in vars(estimator):
@@ -155,29 +103,9 @@ def unfitted_copy(estimator: Any) -> Any:
 
 
 def good_samples(y: Any, n_samples: int) -> NDArray[np.intp] | None:
-    """Tell which samples are labelled good, so that no defect is learnt from.
+    """Return the positions of samples labelled +1; None if all are, or if there are other labels.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,) or None
-        Labels: +1 for good samples, -1 for defective ones.
-    n_samples : int
-        Number of samples.
-
-    Returns
-    -------
-    ndarray of shape (n_good,), int, or None
-        Positions of the good samples; None if all are, or if `y` holds other labels.
-
-    Raises
-    ------
-    ValueError
-        If there is not one label for each sample, or no good one.
-
-    Warns
-    -----
-    UserWarning
-        If there are labels other than +1 and -1, which are ignored.
+    Labels other than +1 and -1 are ignored, with a warning.
     """
     if y is None:
         return None
@@ -199,32 +127,13 @@ def good_samples(y: Any, n_samples: int) -> NDArray[np.intp] | None:
 
 
 def only_good(samples: Samples, y: Any) -> Samples:
-    """Leave out samples that are labelled defective.
-
-    Parameters
-    ----------
-    samples : ndarray of shape (n_samples, ...), or other sequence that takes arrays of indices
-        Samples, or what belongs to them.
-    y : array-like of shape (n_samples,) or None
-        Labels, see :func:`good_samples`.
-
-    Returns
-    -------
-    ndarray of shape (n_good, ...), or sequence
-        Those of the good samples.
-    """
+    """Return the samples that are not labelled defective."""
     good = good_samples(y, len(samples))
     return samples if good is None else samples[good]
 
 
 def caller_level() -> int:
-    """Tell how many frames up a warning meets the user's code, as seen from who warns.
-
-    Returns
-    -------
-    int
-        A `stacklevel`.
-    """
+    """Return the `stacklevel` with which a warning points at the user's code."""
     frame, level = sys._getframe(1), 1
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(("skpadim.", "sklearn.")):
         frame, level = frame.f_back, level + 1

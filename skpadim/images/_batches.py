@@ -173,22 +173,7 @@ def _finished(batch: np.ndarray, jobs: "list[Future[None]]") -> np.ndarray:
 def resize(
     picture: np.ndarray | Image.Image, image_size: tuple[int, int], resample: str
 ) -> np.ndarray:
-    """Resize pixels, antialiased.
-
-    Parameters
-    ----------
-    picture : ndarray of shape (height, width) or (height, width, 3), uint8, or PIL.Image.Image
-        Grey levels or RGB.
-    image_size : (int, int)
-        Height and width to resize to.
-    resample : {"bilinear", "bicubic", "lanczos"}
-        Filter.
-
-    Returns
-    -------
-    ndarray of shape image_size or (*image_size, 3), uint8
-        The pixels themselves if they have the size already.
-    """
+    """Return pixels of size (height, width), antialiased, uint8; themselves if they have it."""
     height, width = image_size
     if isinstance(picture, np.ndarray):
         if picture.shape[:2] == image_size:

@@ -16,16 +16,8 @@ from skpadim.images._sequence import ImageSequence
 class Frame(NamedTuple):
     """A file, as a picture or as the reason why it is none.
 
-    Attributes
-    ----------
-    path : str
-        The file.
-    pixels : ndarray of shape (height, width, 3), uint8, or None
-        The picture, before any crop; None if the file is bad.
-    size : tuple of int (height, width)
-        Of the image in the file; (0, 0) if the file is bad.
-    error : str
-        What is wrong with the file; "" if nothing is.
+    `pixels` of shape (height, width, 3), uint8, are the picture before any crop, None for a bad
+    file; `size` is (height, width) of the image in the file; `error` says what is wrong, or "".
     """
 
     path: str
@@ -41,29 +33,11 @@ def iter_frames(
     jpeg_draft: bool = False,
     resample: str = "bicubic",
 ) -> Generator[list[Frame], None, None]:
-    """Read and resize files of any number, a batch ahead of their use; bad ones stop nothing.
+    """Yield files as pictures of one size, a batch ahead of their use; bad files stop nothing.
 
     A detector takes the pictures for the files: what has the size that images are brought to is
-    not resampled again.
-
-    Parameters
-    ----------
-    paths : iterable of str or None
-        Files. It is asked for the next ones while the last ones are in use. None says that the one
-        after it may take long to come: what is begun is finished first.
-    image_size : (int, int)
-        Height and width in pixels.
-    batch_size : int
-        Most files in a batch.
-    jpeg_draft : bool, default=False
-        As in :func:`~skpadim.images.iter_batches`.
-    resample : {"bilinear", "bicubic", "lanczos"}, default="bicubic"
-        Filter that images are resized with.
-
-    Yields
-    ------
-    list of Frame
-        The next files, in their order.
+    not resampled again. `paths` is asked for the next ones while the last ones are in use. None
+    in it says that the next one may take long to come: what is begun is finished first.
     """
     draft_size = DRAFT_FACTOR * max(image_size) if jpeg_draft else None
     pool = ThreadPoolExecutor(min(MAX_THREADS, n_threads()), "skpadim-images")
@@ -117,5 +91,5 @@ def _frame(
 
 
 def _reason(path: str, error: Exception) -> str:
-    """Tell what is wrong with a file whose name stands beside it."""
+    """Return what is wrong with a file whose name stands beside it."""
     return str(error).removeprefix(f"X[0], {path!r}, ")

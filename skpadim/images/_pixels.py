@@ -90,27 +90,9 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 def read_file(
     path: str | os.PathLike[str], name: str, draft_size: int | None = None
 ) -> Image.Image:
-    """Read an image file, as `read_image` does.
+    """Return the loaded image of a file, upright; errors call it `name`.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        The file.
-    name : str
-        What errors call it.
-    draft_size : int or None, default=None
-        A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as both sides keep this many
-        pixels.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The loaded image, the right way up.
-
-    Raises
-    ------
-    ValueError
-        If the file is missing, is not an image, or is damaged.
+    A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as both sides keep `draft_size`.
     """
     try:
         _require_regular(path)
@@ -123,18 +105,7 @@ def read_file(
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Load an image, and bring it the right way up and to a mode that holds grey levels or RGB.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Image in any mode.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The image itself if nothing is to be done. Its `format` is that of the file.
-    """
+    """Load an image; return it the right way up, in a mode that holds grey levels or RGB."""
     # PNG may carry its orientation behind the pixels, and TIFF is turned while it is loaded.
     image.load()
     orientation, file_format = _orientation(image), image.format
@@ -150,18 +121,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def stored_pixels(image: Image.Image) -> np.ndarray:
-    """Take the pixels of an upright image, grey or RGB, in their own dtype.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        What `upright` has returned.
-
-    Returns
-    -------
-    ndarray of shape (height, width) or (height, width, channels)
-        The pixels.
-    """
+    """Return the pixels of an upright image, grey or RGB, in their own dtype."""
     pixels = np.array(image)
     if image.mode == "I" and image.format == "PPM":
         # Pillow scales 16 bit grey maps to 0 ... 65535 but has them in 32 bits.
@@ -170,28 +130,7 @@ def stored_pixels(image: Image.Image) -> np.ndarray:
 
 
 def check_file(path: str, name: str) -> tuple[int, int]:
-    """Check that an image can be used, and decode it only if nothing less can tell.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    name : str
-        What errors call it.
-
-    Returns
-    -------
-    (int, int)
-        Height and width as they will be after reading.
-
-    Raises
-    ------
-    TypeError
-        If the image has a dtype whose white is unknown.
-    ValueError
-        If the file is missing, is not an image or is damaged, or has floating-point pixels
-        outside [0, 1].
-    """
+    """Return (height, width) of a good file; decode it only if nothing less can tell."""
     try:
         _require_regular(path)
         # Filters belong to the whole process, and are put back: hence not in the threads that
@@ -264,20 +203,7 @@ def _is_complete(image: Image.Image, path: str) -> bool:
 
 
 def unreadable(name: str, error: Exception) -> ValueError:
-    """Make the error to raise for a file that could not be read.
-
-    Parameters
-    ----------
-    name : str
-        What errors call the file.
-    error : Exception
-        What Pillow or the file system have raised.
-
-    Returns
-    -------
-    ValueError
-        Says what is wrong with the file and what to do.
-    """
+    """Return the error of a file that could not be read; it says what is wrong and what to do."""
     if isinstance(error, FileNotFoundError):
         reason = "does not exist"
     elif isinstance(error, _IrregularFileError):
@@ -297,27 +223,7 @@ def unreadable(name: str, error: Exception) -> ValueError:
 
 
 def checked_pixels(pixels: np.ndarray, name: str) -> np.ndarray:
-    """Drop alpha, and make sure that `to_uint8` has a rule for the pixels.
-
-    Parameters
-    ----------
-    pixels : ndarray of shape (height, width) or (height, width, channels)
-        Pixels as they are stored.
-    name : str
-        What errors call the image.
-
-    Returns
-    -------
-    ndarray of shape (height, width) or (height, width, 3)
-        Grey levels or RGB, in the dtype that was given.
-
-    Raises
-    ------
-    TypeError
-        If nobody knows which value of the dtype is white.
-    ValueError
-        If there are no pixels, or floating-point ones outside [0, 1].
-    """
+    """Return pixels without alpha, for which `to_uint8` has a rule; raise if it has none."""
     if pixels.ndim == 3:
         pixels = pixels[..., 0] if pixels.shape[2] < 3 else pixels[..., :3]
     dtype = pixels.dtype
@@ -354,7 +260,7 @@ def _no_scale(name: str, dtype: str) -> str:
 
 
 def to_uint8(pixels: np.ndarray, name: str) -> np.ndarray:
-    """Turn pixels of any accepted dtype and number of channels into uint8, grey or RGB.
+    """Return pixels of any accepted dtype and number of channels as uint8, grey or RGB.
 
     These are the only rules for files and arrays alike, and none depends on what else the
     image or the data set contains:
@@ -368,18 +274,6 @@ def to_uint8(pixels: np.ndarray, name: str) -> np.ndarray:
 
     Grey images stay (height, width): resizing one channel takes a third of the time, and
     repeating it afterwards gives the same bits.
-
-    Parameters
-    ----------
-    pixels : ndarray of shape (height, width) or (height, width, channels)
-        Pixels as they are stored.
-    name : str
-        What errors call the image.
-
-    Returns
-    -------
-    ndarray of shape (height, width) or (height, width, 3), uint8
-        Contiguous pixels.
     """
     pixels = checked_pixels(pixels, name)
     if pixels.dtype.kind == "f":

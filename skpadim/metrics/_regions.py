@@ -147,19 +147,9 @@ def pro_curve(
 
 
 def region_shares(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
-    """Divide 1 among the pixels of each region.
+    """Return one over the size of its region for each defective pixel, and the number of regions.
 
-    Parameters
-    ----------
-    mask : ndarray of shape (height, width), bool
-        True where the image is defective.
-
-    Returns
-    -------
-    shares : ndarray of shape (n_defective,), float64
-        One over the size of its region, of each defective pixel in the order of ``mask.nonzero()``.
-    n_regions : int
-        Regions connected by sides or corners.
+    Pixels are in the order of ``mask.nonzero()``; regions are connected by sides or corners.
     """
     if not mask.any():
         return np.zeros(0), 0

@@ -19,20 +19,9 @@ from numpy.typing import NDArray
 class Steps:
     """Pixels at each distinct score that a defective pixel has, or at each bin, from the top down.
 
-    Attributes
-    ----------
-    thresholds : ndarray of shape (n_steps,)
-        Scores, falling; of bins, their lower edges.
-    defective : ndarray of shape (n_steps,), int
-        Defective pixels at the score.
-    level : ndarray of shape (n_steps,), int
-        Good pixels at the score.
-    above : ndarray of shape (n_steps,), int
-        Good pixels above it.
-    n_good : int
-        Good pixels in all.
-    overlap : ndarray of shape (n_steps,), float64, or None
-        What PRO rises by, which adds up to 1.
+    `thresholds` fall; of bins they are the lower edges. Arrays have the shape (n_steps,):
+    defective pixels at the score, good ones at it and above it. `overlap`, None without regions,
+    is what PRO rises by, which adds up to 1.
     """
 
     thresholds: NDArray
@@ -44,76 +33,34 @@ class Steps:
 
     @property
     def n_defective(self) -> int:
-        """Defective pixels in all.
-
-        Returns
-        -------
-        int
-            Their number.
-        """
+        """Number of defective pixels."""
         return int(self.defective.sum())
 
     @cached_property
     def found(self) -> NDArray[np.int64]:
-        """Defective pixels at or above each score.
-
-        Returns
-        -------
-        ndarray of shape (n_steps,), int
-            Their numbers.
-        """
+        """Defective pixels at or above each score."""
         return self.defective.cumsum()
 
     @cached_property
     def reached(self) -> NDArray[np.int64]:
-        """Good pixels at or above each score.
-
-        Returns
-        -------
-        ndarray of shape (n_steps,), int
-            Their numbers.
-        """
+        """Good pixels at or above each score."""
         return self.above + self.level
 
     def roc_auc(self) -> float:
-        """Area under the ROC curve: pairs in the right order, and half of those that are level.
-
-        Returns
-        -------
-        float
-            In [0, 1].
-        """
+        """Return the area under the ROC curve: pairs in the right order, and half of the ties."""
         above = self.above + self.level / 2
         return float(1 - self.defective @ above / self.n_defective / self.n_good)
 
     def roc_auc_error(self) -> float:
-        """Most by which pairs within bins can change the area.
-
-        Returns
-        -------
-        float
-            In [0, 1/2].
-        """
+        """Return the most by which pairs within bins can change the area."""
         return float(self.defective @ self.level / 2 / self.n_defective / self.n_good)
 
     def average_precision(self) -> float:
-        """Mean over the defective pixels of the precision at their scores.
-
-        Returns
-        -------
-        float
-            In (0, 1].
-        """
+        """Return the mean over the defective pixels of the precision at their scores."""
         return float(self.defective @ (self.found / (self.found + self.reached)) / self.n_defective)
 
     def average_precision_error(self) -> float:
-        """Most by which the order within bins can change the average precision.
-
-        Returns
-        -------
-        float
-            In [0, 1).
-        """
+        """Return the most by which the order within bins can change the average precision."""
         value = self.found / (self.found + self.reached)
         # At best the defective pixels of a bin are above its good ones, at worst below them; then
         # the first has the lowest precision.
@@ -124,59 +71,25 @@ class Steps:
         return float(max(up, down) / self.n_defective)
 
     def f1_max(self) -> tuple[float, float]:
-        """Largest F1, and the highest threshold that has it.
-
-        Returns
-        -------
-        (float, float)
-            Score and threshold.
-        """
+        """Return the largest F1, and the highest threshold that has it."""
         scores = self._f1(self.reached)
         # Between two of these thresholds false positives can only be gained.
         best = int(scores.argmax())
         return float(scores[best]), float(self.thresholds[best])
 
     def f1_max_error(self) -> float:
-        """Most by which the largest F1 can exceed that at the edges of bins.
-
-        Returns
-        -------
-        float
-            In [0, 1).
-        """
+        """Return the most by which the largest F1 can exceed that at the edges of bins."""
         return float(self._f1(self.above).max() - self._f1(self.reached).max())
 
     def aupro(self, max_fpr: float) -> float:
-        """Area under the PRO curve up to `max_fpr`, divided by it.
-
-        Parameters
-        ----------
-        max_fpr : float
-            False positive rate up to which the curve is integrated.
-
-        Returns
-        -------
-        float
-            In [0, 1].
-        """
+        """Return the area under the PRO curve up to `max_fpr`, divided by it."""
         assert self.overlap is not None
         width, reached, rest = self._rises(max_fpr)
         # A step lifts the curve by its overlap: linearly along its width, and wholly after that.
         return float(self.overlap @ (width * reached / 2 + rest) / max_fpr)
 
     def aupro_error(self, max_fpr: float) -> float:
-        """Most by which the order within bins can change the area.
-
-        Parameters
-        ----------
-        max_fpr : float
-            False positive rate up to which the curve is integrated.
-
-        Returns
-        -------
-        float
-            In [0, 1].
-        """
+        """Return the most by which the order within bins can change the area."""
         assert self.overlap is not None
         width, reached, _ = self._rises(max_fpr)
         # The curve stays in the box of a bin; its area is drawn as that of the diagonal. In the box
@@ -199,19 +112,9 @@ def exact_steps(
     pairs: Sequence[tuple[NDArray[np.bool_], NDArray]],
     overlaps: Sequence[NDArray[np.float64]] | None = None,
 ) -> Steps:
-    """Count pixels at each distinct score that a defective pixel has.
+    """Return the counts of pixels at each distinct score that a defective pixel has.
 
-    Parameters
-    ----------
-    pairs : sequence of (mask, heatmap)
-        Of each image which pixels are defective, and the scores of all of them.
-    overlaps : sequence of ndarray of shape (n_defective,), default=None
-        Of each image what its defective pixels add to PRO.
-
-    Returns
-    -------
-    Steps
-        The counts.
+    `overlaps` are, for each image, what its defective pixels add to PRO.
     """
     pooled = np.concatenate([heatmap.ravel() for _, heatmap in pairs])
     pooled.sort()

@@ -8,18 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def check_max_fpr(max_fpr: float) -> None:
-    """Refuse what is no limit of integration.
-
-    Parameters
-    ----------
-    max_fpr : float
-        False positive rate up to which a curve is integrated.
-
-    Raises
-    ------
-    ValueError
-        If it is no number in (0, 1].
-    """
+    """Raise if `max_fpr` is no number in (0, 1]."""
     if not (isinstance(max_fpr, Real) and 0 < max_fpr <= 1):
         raise ValueError(f"max_fpr must be a number in (0, 1]; got {max_fpr!r}.")
 
@@ -27,28 +16,7 @@ def check_max_fpr(max_fpr: float) -> None:
 def checked_pairs(
     masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
 ) -> Iterator[tuple[NDArray[np.bool_], NDArray]]:
-    """Iterate over masks and heatmaps, image by image.
-
-    Parameters
-    ----------
-    masks : array-like of shape (n_samples, height, width), or sequence of (height, width)
-        True, 1 or 255 where an image is defective; False or 0 elsewhere.
-    heatmaps : array-like of shape (n_samples, height, width), or sequence of (height, width)
-        Larger is more anomalous.
-
-    Yields
-    ------
-    mask : ndarray of shape (height, width), bool
-        True where the image is defective.
-    heatmap : ndarray of shape (height, width)
-        Finite floating-point numbers.
-
-    Raises
-    ------
-    ValueError
-        If the number or the shapes of masks and heatmaps differ, if a mask is not binary, or if a
-        heatmap has NaN or infinity.
-    """
+    """Yield each mask, bool, and heatmap, finite floats, of shape (height, width); raise if bad."""
     if len(masks) != len(heatmaps):
         raise ValueError(
             "masks and heatmaps must be of the same images; "
@@ -61,43 +29,13 @@ def checked_pairs(
 def check_kinds(
     pairs: Sequence[tuple[NDArray[np.bool_], NDArray]], metric: str, *, need_good: bool = True
 ) -> None:
-    """Refuse masks that lack one kind of pixels.
-
-    Parameters
-    ----------
-    pairs : sequence of (mask, heatmap)
-        Masks and heatmaps.
-    metric : str
-        What needs them, for the error.
-    need_good : bool, default=True
-        Whether defect-free pixels are needed as well as defective ones.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
+    """Raise if masks have no defective or, if needed, no good pixel; `metric` is who needs them."""
     n_defective = sum(int(np.count_nonzero(mask)) for mask, _ in pairs)
     check_counts(n_defective, sum(mask.size for mask, _ in pairs) - n_defective, metric, need_good)
 
 
 def check_counts(n_defective: int, n_good: int, metric: str, need_good: bool) -> None:
-    """Refuse numbers of pixels that are 0.
-
-    Parameters
-    ----------
-    n_defective, n_good : int
-        Numbers of defective and of defect-free pixels.
-    metric : str
-        What needs them, for the error.
-    need_good : bool
-        Whether defect-free pixels are needed as well as defective ones.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
+    """Raise if there is no defective or, if needed, no good pixel; `metric` is who needs them."""
     if n_defective == 0:
         raise ValueError(f"masks have no defective pixel; {metric} needs some.")
     if need_good and n_good == 0:
