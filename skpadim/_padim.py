@@ -18,19 +18,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
+from skpadim._embeddings import validate_embeddings
+from skpadim._estimators import check_unchanged, snapshot, unfitted_copy
+from skpadim._labels import only_good
 from skpadim._passes import Work, passes_over
 from skpadim._streams import EmbeddingStream, ImageStream, Stream
+from skpadim._threshold import check_calibrated, choose_offset
 from skpadim.embedding import PatchEmbedder
 from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._reduction import PROJECTIONS, select_dimensions
-from skpadim.gaussian._threshold import check_calibrated, choose_offset
-from skpadim.gaussian._validation import (
-    check_unchanged,
-    only_good,
-    snapshot,
-    unfitted_copy,
-    validate_embeddings,
-)
 from skpadim.heatmaps import check_smoothing, heatmap_scores, to_heatmaps
 from skpadim.images import ImageSequence
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_memory
 from tqdm import tqdm
 
+from skpadim._estimators import caller_level
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._extractor import resolve_device
-from skpadim.gaussian._validation import caller_level
 from skpadim.heatmaps import resize_heatmaps
 from skpadim.images import ImageSequence, center_crop_slices
 

@@ -21,10 +21,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import new_file
 from skpadim._padim import PaDiM
+from skpadim._threshold import check_calibrated
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._patch_embedder import _as_pair, _name
 from skpadim.gaussian._factors import Factor
-from skpadim.gaussian._threshold import check_calibrated
 from skpadim.gaussian._triangles import blocks_of
 from skpadim.heatmaps import axis_matrices
 from skpadim.images import ImageSequence, center_crop_slices, iter_batches

@@ -21,11 +21,12 @@ from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import new_file
+from skpadim._labels import image_labels
 from skpadim._padim import PaDiM
 from skpadim._streams import ImageStream
 from skpadim._threads import n_threads
+from skpadim._threshold import check_calibrated
 from skpadim.datasets._masks import read_mask
-from skpadim.gaussian._threshold import check_calibrated
 from skpadim.heatmaps import heatmap_scores
 from skpadim.images import ImageSequence
 
@@ -138,9 +139,6 @@ def report(
     ...     page.name, page.stat().st_size < 200_000
     ('report.html', True)
     """
-    # Not at the top: it imports sklearn.metrics, which `import skpadim` does not need.
-    from skpadim.model_selection import image_labels
-
     _check_detector(detector)
     if not isinstance(title, str):
         raise TypeError(f"title must be a str; got {title!r}.")

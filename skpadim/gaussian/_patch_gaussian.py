@@ -16,6 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
+from skpadim._embeddings import validate_embeddings
+from skpadim._estimators import caller_level, check_unchanged, snapshot, unfitted_copy
+from skpadim._labels import only_good
+from skpadim._threshold import check_calibrated, choose_offset
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.gaussian._memory import check_memory, memory_needed
@@ -27,15 +31,6 @@ from skpadim.gaussian._reduction import (
     reduce_dimensions,
     reduce_moments,
     select_dimensions,
-)
-from skpadim.gaussian._threshold import check_calibrated, choose_offset
-from skpadim.gaussian._validation import (
-    caller_level,
-    check_unchanged,
-    only_good,
-    snapshot,
-    unfitted_copy,
-    validate_embeddings,
 )
 
 # What the moments of a stream depend on: it may not change between two calls of partial_fit.

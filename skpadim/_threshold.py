@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from skpadim.gaussian._validation import caller_level
+from skpadim._estimators import caller_level
 
 
 def conformal_offset(scores: NDArray[np.float64], false_alarm_rate: float) -> float:
