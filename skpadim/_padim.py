@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,7 +23,7 @@ from skpadim._estimators import check_unchanged, snapshot, unfitted_copy
 from skpadim._labels import only_good
 from skpadim._passes import Work, passes_over
 from skpadim._streams import EmbeddingStream, ImageStream, Stream
-from skpadim._threshold import check_calibrated, choose_offset
+from skpadim._threshold import ThresholdMixin, check_calibrated
 from skpadim.embedding import PatchEmbedder
 from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._reduction import PROJECTIONS, select_dimensions
@@ -40,7 +40,7 @@ _SPOOL_BYTES = 128 * 2**20
 _FREE_EMBEDDER_PARAMETERS = ("batch_size", "device", "engine", "verbose")
 
 
-class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
+class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     """Detect and locate defects in images after seeing good ones only.
 
     Each image is turned into embeddings of its patches by a pretrained network. Good images give
@@ -315,27 +315,6 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         model._adopt(stream, gaussian.partial_fit_moments(moments))
         return self._become(model)
 
-    def calibrate(self, X: Any, y: Any = None) -> "PaDiM":
-        """Set the threshold from good images that the model has not seen.
-
-        Parameters
-        ----------
-        X : images, or embeddings with "passthrough"
-            Good ones.
-        y : array-like of shape (n_images,), int, or None
-            Labels: images that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
-
-        Returns
-        -------
-        PaDiM
-            The estimator, with an `offset_` that a fresh good image is below with a probability of
-            at most `false_alarm_rate`.
-        """
-        self._validate_params()
-        self._set_offset(only_good(self.score_samples(X), y), "auto")
-        return self
-
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Score images; larger is more normal.
 
@@ -351,38 +330,6 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         """
         stream = self._open(X)
         return self._map(partial(_scores, heatmaps=self._heatmaps(stream)), stream)
-
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Score images relative to the threshold.
-
-        Parameters
-        ----------
-        X : images, or embeddings with "passthrough"
-            Images to score.
-
-        Returns
-        -------
-        ndarray of shape (n_images,), float64
-            ``score_samples(X) - offset_``; negative for defective images.
-        """
-        check_is_fitted(self, "gaussian_")
-        check_calibrated(self)
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> NDArray[np.intp]:
-        """Return whether images are good or defective.
-
-        Parameters
-        ----------
-        X : images, or embeddings with "passthrough"
-            Images to judge.
-
-        Returns
-        -------
-        ndarray of shape (n_images,), int
-            +1 for good, -1 for defective.
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
 
     def predict_heatmap(
         self, X: Any, size: int | tuple[int, int] | str | None = None
@@ -430,7 +377,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             True where the heatmap exceeds the threshold ``-offset_``. At every size, an image has
             such a pixel exactly if `predict` calls it defective.
         """
-        check_is_fitted(self, "gaussian_")
+        self._check_fitted()
         check_calibrated(self)
         return self._collect(X, size, self._mask, np.bool_)
 
@@ -455,6 +402,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         work = partial(_log_likelihoods, gaussian=self._gaussian_alone())
         return float(self._map(work, stream).mean())
 
+    def _check_fitted(self) -> None:
+        check_is_fitted(self, "gaussian_")
+
     def _start(self, X: Any, y: Any, ensure_min_samples: int = 1) -> Stream:
         """Open good images, to begin to learn from."""
         if isinstance(self.embedder, str) and self.embedder == "passthrough":
@@ -472,7 +422,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
 
     def _open(self, X: Any, y: Any = None) -> Stream:
         """Open images, or the good ones where there are labels, as the fitted model sees them."""
-        check_is_fitted(self, "gaussian_")
+        self._check_fitted()
         channels = self.components_
         if channels is not None and channels.ndim == 2:
             channels = None
@@ -517,11 +467,6 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             random_state=self.random_state,
         )
 
-    def _become(self, model: "PaDiM") -> "PaDiM":
-        # At once, and only now that nothing can fail: errors and Ctrl-C leave the old model.
-        self.__dict__ = model.__dict__
-        return self
-
     def _adopt(self, stream: Stream, gaussian: PatchGaussian) -> None:
         """Take over what was learnt; a threshold of before does not hold any more."""
         for name in ("offset_", "calibration_scores_"):
@@ -534,10 +479,6 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         self.components_ = gaussian.components_ if stream.channels is None else stream.channels
         self.n_samples_seen_ = gaussian.n_samples_seen_
         self._stream_parameters = snapshot(self._get_stream_parameters())
-
-    def _set_offset(self, scores: NDArray[np.float64], contamination: float | str) -> None:
-        self.offset_ = choose_offset(scores, contamination, self.false_alarm_rate)
-        self.calibration_scores_ = scores
 
     def _get_stream_parameters(self) -> dict[str, Any]:
         """Get the parameters that what was learnt depends on."""

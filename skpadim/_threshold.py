@@ -1,13 +1,87 @@
 """Thresholds from the scores of good samples only."""
 
 import warnings
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.exceptions import NotFittedError
 
 from skpadim._estimators import caller_level
+from skpadim._labels import only_good
+
+
+class ThresholdMixin(OutlierMixin):
+    """Outlier detector that decides by a threshold on its scores.
+
+    It has `score_samples`, `_check_fitted` and the parameter `false_alarm_rate`.
+    """
+
+    offset_: float
+    calibration_scores_: NDArray[np.float64]
+
+    def calibrate(self, X: Any, y: Any = None) -> Self:
+        """Set the threshold from good samples that the model has not seen.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`
+            Good ones.
+        y : array-like of shape (n_samples,), int, or None
+            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
+            and -1 are ignored, with a warning.
+
+        Returns
+        -------
+        object
+            The estimator itself, with an `offset_` that a fresh good sample is below with a
+            probability of at most `false_alarm_rate`.
+        """
+        self._validate_params()
+        self._set_offset(only_good(self.score_samples(X), y), "auto")
+        return self
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Score samples relative to the threshold.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`
+            Samples to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            ``score_samples(X) - offset_``; negative for defective samples, the outliers.
+        """
+        self._check_fitted()
+        check_calibrated(self)
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """Return whether samples are good or defective.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`
+            Samples to judge.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int
+            +1 for good samples, the inliers, and -1 for defective ones, the outliers.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def _set_offset(self, scores: NDArray[np.float64], contamination: float | str) -> None:
+        self.offset_ = choose_offset(scores, contamination, self.false_alarm_rate)
+        self.calibration_scores_ = scores
+
+    def _become(self, model: Self) -> Self:
+        # At once, and only now that nothing can fail: errors and Ctrl-C leave the old model.
+        self.__dict__ = model.__dict__
+        return self
 
 
 def conformal_offset(scores: NDArray[np.float64], false_alarm_rate: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -19,7 +19,7 @@ from skpadim._doc_link import DocLinkMixin
 from skpadim._embeddings import validate_embeddings
 from skpadim._estimators import caller_level, check_unchanged, snapshot, unfitted_copy
 from skpadim._labels import only_good
-from skpadim._threshold import check_calibrated, choose_offset
+from skpadim._threshold import ThresholdMixin
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.gaussian._memory import check_memory, memory_needed
@@ -37,7 +37,7 @@ from skpadim.gaussian._reduction import (
 _STREAM_PARAMETERS = ("n_components", "reduction", "random_state")
 
 
-class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
+class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     """Gaussian of each grid position of patch embeddings, and distances to it.
 
     At each position the embeddings of good samples have a mean m and a covariance S + R [1]_.
@@ -345,27 +345,6 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         reduced = reduce_moments(moments, self.components_)
         return LeaveOneOut(reduced, self._factor, self.components_)
 
-    def calibrate(self, X: ArrayLike, y: Any = None) -> "PatchGaussian":
-        """Set the threshold from good samples that the model has not seen.
-
-        Parameters
-        ----------
-        X : array-like
-            Embeddings of good samples, shaped as in `fit`.
-        y : array-like of shape (n_samples,), int, or None
-            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
-
-        Returns
-        -------
-        PatchGaussian
-            The estimator, with an `offset_` that a fresh good sample is below with a
-            probability of at most `false_alarm_rate`.
-        """
-        self._validate_params()
-        self._set_offset(only_good(self.score_samples(X), y), "auto")
-        return self
-
     def patch_distances(self, X: ArrayLike) -> NDArray:
         """Mahalanobis distance of each patch to the Gaussian of its position.
 
@@ -399,38 +378,6 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         distances = self.patch_distances(X)
         return -distances.reshape(len(distances), -1).max(axis=1).astype(np.float64)
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Score samples relative to the threshold.
-
-        Parameters
-        ----------
-        X : array-like
-            Embeddings, shaped as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-            ``score_samples(X) - offset_``; negative for outliers.
-        """
-        self._check_fitted()
-        check_calibrated(self)
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        """Return whether samples are inliers or outliers.
-
-        Parameters
-        ----------
-        X : array-like
-            Embeddings, shaped as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), int
-            +1 for inliers, -1 for outliers.
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Mean log-likelihood of a patch.
 
@@ -460,11 +407,6 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     def _factor(self) -> Factor:
         return Factor(self.factor_, self.eigenvalues_, self.ridge_, self.factor_units_)
 
-    def _become(self, model: "PatchGaussian") -> "PatchGaussian":
-        # At once, and only now that nothing can fail: errors and Ctrl-C leave the old model.
-        self.__dict__ = model.__dict__
-        return self
-
     def _check_fitted(self) -> None:
         check_is_fitted(self, "n_samples_seen_")
         if not hasattr(self, "factor_"):
@@ -472,10 +414,6 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
                 "one sample has been learnt so far, which has no covariance: give at least one "
                 "more to partial_fit."
             )
-
-    def _set_offset(self, scores: NDArray[np.float64], contamination: float | str) -> None:
-        self.offset_ = choose_offset(scores, contamination, self.false_alarm_rate)
-        self.calibration_scores_ = scores
 
     def _select(self, n_dimensions: int) -> NDArray[np.intp] | None:
         """Draw the dimensions to keep, and note what the draw depended on."""
