@@ -5,6 +5,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skpadim._inspection import Inspection
     from skpadim._padim import PaDiM
     from skpadim._report import report
     from skpadim.embedding import PatchEmbedder
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from skpadim.persistence import load, save
 
 __all__ = [
+    "Inspection",
     "PaDiM",
     "PatchEmbedder",
     "PatchGaussian",
@@ -25,6 +27,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Inspection": "skpadim._inspection",
     "PaDiM": "skpadim._padim",
     "PatchEmbedder": "skpadim.embedding",
     "PatchGaussian": "skpadim.gaussian",

@@ -36,10 +36,16 @@ def good_samples(y: Any, n_samples: int) -> NDArray[np.intp] | None:
     return None if len(good) == n_samples else good
 
 
-def only_good(samples: Samples, y: Any) -> Samples:
-    """Return the samples that are not labelled defective."""
+def only_good(samples: Samples, y: Any, at_least: int = 1) -> Samples:
+    """Return the samples that are not labelled defective; raise if they are too few."""
     good = good_samples(y, len(samples))
-    return samples if good is None else samples[good]
+    kept = samples if good is None else samples[good]
+    if len(kept) < at_least:
+        raise ValueError(
+            f"X has n_samples={len(kept)} good sample: one sample has no covariance. Give at least "
+            f"{at_least} good ones, and 1 / false_alarm_rate - 1 or more for the rate to hold."
+        )
+    return kept
 
 
 def check_labels(y: NDArray) -> None:

@@ -26,7 +26,7 @@ from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._patch_embedder import _as_pair, _name
 from skpadim.gaussian._factors import Factor
 from skpadim.gaussian._triangles import blocks_of
-from skpadim.heatmaps import axis_matrices
+from skpadim.heatmaps import Smoothing
 from skpadim.images import ImageSequence, center_crop_slices, iter_batches
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ _MAX_BYTES = 2**31 - 2**20
 _KNOWN_PARAMETERS = {
     PaDiM: {
         *("embedder", "n_components", "reduction", "reg_covar", "reg_relative", "compact"),
-        *("smoothing", "smoothing_filter", "smoothing_mode", "interpolation"),
-        *("contamination", "false_alarm_rate", "memory", "n_jobs", "random_state", "verbose"),
+        *("smoothing", "contamination", "false_alarm_rate"),
+        *("memory", "n_jobs", "random_state", "verbose"),
     },
     PatchEmbedder: {
         *("backbone", "layers", "grid_stride", "neighborhood", "alignment"),
@@ -298,7 +298,7 @@ def _check_size(detector: PaDiM) -> None:
     gaussian = detector.gaussian_
     n_bytes = gaussian.factor_.nbytes + gaussian.location_.nbytes
     if isinstance(detector.embedder_, PatchEmbedder):
-        network = detector._checked_embedder(detector.embedder_)._extractor().network
+        network = detector._embedder_in_use()._extractor().network
         n_bytes += sum(tensor.nbytes for tensor in network.state_dict().values())
     if n_bytes > _MAX_BYTES:
         raise ValueError(
@@ -527,7 +527,7 @@ def _to_onnx(
     on_grid = graph.apply(
         "Reshape", graph.cast(distances, np.float32), graph.integers(-1, *grid_shape)
     )
-    rows, columns = axis_matrices(grid_shape, size, **detector._heatmap_parameters())
+    rows, columns = Smoothing.of(detector.smoothing).axis_matrices(grid_shape, size)
     tall = graph.apply("MatMul", graph.constant(rows), on_grid)
     heatmap = graph.apply("MatMul", tall, graph.constant(columns.T), name="heatmap")
     peak = graph.apply("ReduceMax", heatmap, graph.integers(1, 2), keepdims=0)

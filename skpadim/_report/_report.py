@@ -7,13 +7,13 @@ import io
 import json
 import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from importlib.resources import files
 from numbers import Integral
 from pathlib import Path
 from string import Template
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,10 @@ from sklearn.utils.validation import check_is_fitted
 from skpadim._files import new_file
 from skpadim._labels import image_labels
 from skpadim._padim import PaDiM
-from skpadim._streams import ImageStream
 from skpadim._threads import n_threads
 from skpadim._threshold import check_calibrated
 from skpadim.datasets._masks import read_mask
-from skpadim.heatmaps import heatmap_scores
+from skpadim.embedding._passthrough import Passthrough
 from skpadim.images import ImageSequence
 
 # Pillow releases the GIL while it decodes, resizes and encodes.
@@ -156,10 +155,9 @@ def report(
     ):
         images = ImageSequence(X)
         labels = image_labels(y, len(images))
-        stream = cast(ImageStream, detector._open(images))
         sizes = [_reduced(size, int(image_size)) for size in images.sizes]
         truths = _pack_masks(masks, images.sizes, sizes)
-        pictures, heatmaps, scores = _inspect(detector, stream, images, sizes)
+        pictures, heatmaps, scores = _inspect(detector, images, sizes)
 
         order = np.argsort(scores, kind="stable")
         paths = images.paths
@@ -202,7 +200,7 @@ def _check_detector(detector: Any) -> None:
         )
     check_is_fitted(detector, "gaussian_")
     check_calibrated(detector)
-    if isinstance(detector.embedder_, str):
+    if isinstance(detector.embedder_, Passthrough):
         raise ValueError(
             "detector takes embeddings (embedder='passthrough'), but a report shows images. Fit a "
             "PaDiM with an embedder to images."
@@ -253,14 +251,14 @@ def _read_mask(mask: Any, size: tuple[int, int], name: str) -> NDArray[np.bool_]
 
 
 def _inspect(
-    detector: PaDiM, stream: ImageStream, images: ImageSequence, sizes: list[tuple[int, int]]
+    detector: PaDiM, images: ImageSequence, sizes: list[tuple[int, int]]
 ) -> tuple[list[bytes], list[NDArray[np.float32]], NDArray[np.float64]]:
-    """Pictures as files, reduced heatmaps of whole images, and scores, in one pass."""
-    height, width = np.broadcast_to(stream.embedder.image_size, 2).tolist()
+    """Return pictures as files, reduced heatmaps of whole images, and scores, from one pass."""
+    height, width = np.broadcast_to(detector.embedder_.image_size, 2).tolist()
     heatmap_size = (-(-height // _REDUCTION), -(-width // _REDUCTION))
-    pictures: list[bytes] = []
+    pictures: list[Future[bytes]] = []
     heatmaps: list[NDArray[np.float32]] = []
-    scores: list[NDArray[np.float64]] = []
+    scores: list[float] = []
 
     def picture(index: int) -> bytes:
         return _encode(images[index], sizes[index])
@@ -268,14 +266,15 @@ def _inspect(
     # Only these threads hold images at their full size.
     pool = ThreadPoolExecutor(min(_MAX_THREADS, n_threads()), "skpadim-report")
     try:
-        with closing(detector._iter_heatmaps(stream)) as batches:
-            for batch in batches:
-                pictures += pool.map(picture, range(len(pictures), len(pictures) + len(batch)))
-                heatmaps += [stream.resized(heatmap, heatmap_size) for heatmap in batch]
-                scores.append(heatmap_scores(batch))
+        with closing(detector.iter_inspect(images)) as inspections:
+            for index, inspection in enumerate(inspections):
+                pictures.append(pool.submit(picture, index))
+                heatmaps.append(inspection.heatmap_at(heatmap_size))
+                scores.append(inspection.score)
+        encoded = [job.result() for job in pictures]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    return pictures, heatmaps, np.concatenate(scores)
+    return encoded, heatmaps, np.array(scores)
 
 
 def _reduced(size: tuple[int, int], longest: int) -> tuple[int, int]:
