@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterator
 from copy import copy
 from functools import lru_cache
-from numbers import Integral
 from typing import Any, TypeAlias
 
 import cloudpickle
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_memory
 from tqdm import tqdm
 
+from skpadim._sizes import Size, check_size
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._extractor import resolve_device
 from skpadim.gaussian._validation import caller_level
@@ -22,6 +22,9 @@ from skpadim.images import ImageSequence, center_crop_slices
 
 # Batches of embeddings that come as they are.
 _BATCH_BYTES = 16 * 2**20
+
+# What the size of heatmaps may be besides numbers.
+_ALSO = "None, 'image', "
 
 
 class EmbeddingStream:
@@ -62,13 +65,13 @@ class EmbeddingStream:
             batch = self._X[first : first + self.batch_size]
             yield batch if self.channels is None else batch[..., self.channels]
 
-    def target_sizes(self, size: Any) -> list[tuple[int, int] | None]:
+    def target_sizes(self, size: Any) -> list[Size | None]:
         """Return the size of each heatmap; None where nothing is to be resized."""
         if isinstance(size, str) and size == "image":
             raise ValueError("size='image' needs images, but X holds embeddings.")
-        return [None if size is None else _as_pair(size)] * len(self)
+        return [None if size is None else check_size(size, "size", also=_ALSO)] * len(self)
 
-    def resized(self, heatmap: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    def resized(self, heatmap: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
         """Return a heatmap at another size."""
         return resize_heatmaps(heatmap[np.newaxis], size)[0]
 
@@ -95,7 +98,7 @@ class ImageStream:
         height, width, n_dimensions = embedder.output_shape
         self.n_channels = n_dimensions if channels is None else len(channels)
         self.grid_shape = (height, width)
-        self.heatmap_size: tuple[int, int] = embedder.input_size
+        self.heatmap_size: Size = embedder.input_size
 
     def __len__(self) -> int:
         return len(self._images)
@@ -130,15 +133,15 @@ class ImageStream:
                 yield batch.reshape(len(batch), -1, batch.shape[-1])
                 bar.update(len(batch))
 
-    def target_sizes(self, size: Any) -> list[tuple[int, int] | None]:
+    def target_sizes(self, size: Any) -> list[Size | None]:
         """Return the size of each heatmap; None where nothing is to be resized."""
         if isinstance(size, str) and size == "image":
             return list(self._images.sizes)
-        return [None if size is None else _as_pair(size)] * len(self)
+        return [None if size is None else check_size(size, "size", also=_ALSO)] * len(self)
 
-    def resized(self, heatmap: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    def resized(self, heatmap: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
         """Return a heatmap at a size for the whole image; what was cropped away is 0."""
-        frame_size = _as_pair(self.embedder.image_size)
+        frame_size = check_size(self.embedder.image_size, "image_size")
         whole = np.zeros(frame_size, dtype=np.float32)
         whole[center_crop_slices(frame_size, self.heatmap_size)] = heatmap
         return resize_heatmaps(whole[np.newaxis], size)[0]
@@ -193,17 +196,3 @@ def _embed_batch(
     embedder_fingerprint: str, fingerprint: tuple, embedder: PatchEmbedder, images: ImageSequence
 ) -> NDArray[np.float32]:
     return np.concatenate(list(embedder.iter_embed(images)))
-
-
-def _as_pair(size: Any) -> tuple[int, int]:
-    pair = (size, size) if isinstance(size, Integral) else size
-    if (
-        not isinstance(pair, tuple | list)
-        or len(pair) != 2
-        or not all(isinstance(side, Integral) and int(side) > 0 for side in pair)
-    ):
-        raise ValueError(
-            "size must be None, 'image', one positive integer or two, (height, width), in pixels; "
-            f"got {size!r}."
-        )
-    return int(pair[0]), int(pair[1])

@@ -688,9 +688,9 @@ def _inspect(
 
 
 def _image_size(embedder: Any) -> tuple[int, int]:
-    size = embedder.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    return height, width
+    from skpadim._sizes import check_size
+
+    return check_size(embedder.image_size, "image_size")
 
 
 def _row(detector: "PaDiM", result: _Result) -> _Row:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
+from skpadim._sizes import Size, check_size
 from skpadim._threads import ONE_BLAS_THREAD
 
 __all__ = ["heatmap_scores", "resize_heatmaps", "to_heatmaps"]
@@ -13,7 +14,7 @@ __all__ = ["heatmap_scores", "resize_heatmaps", "to_heatmaps"]
 
 def to_heatmaps(
     distances: NDArray,
-    size: tuple[int, int],
+    size: int | Size,
     *,
     smoothing: float = 4.0,
     smoothing_filter: str = "gaussian",
@@ -29,8 +30,8 @@ def to_heatmaps(
     ----------
     distances : ndarray of shape (n_samples, grid_height, grid_width)
         Distances of patches.
-    size : tuple of int (height, width)
-        Size of the heatmaps, in pixels.
+    size : int or (int, int)
+        Height and width of the heatmaps, in pixels; one number is both.
     smoothing : float, default=4.0
         Size of the filter in pixels: the standard deviation of "gaussian", the width of "uniform",
         which must be odd; 0 for none.
@@ -52,7 +53,7 @@ def to_heatmaps(
     Raises
     ------
     ValueError
-        If a uniform filter is not an odd number of pixels wide.
+        If a uniform filter is not an odd number of pixels wide, or if `size` is not positive.
 
     References
     ----------
@@ -72,7 +73,7 @@ def to_heatmaps(
     """
     matrices = axis_matrices(
         distances.shape[1:],
-        size,
+        check_size(size, "size"),
         smoothing=smoothing,
         smoothing_filter=smoothing_filter,
         smoothing_mode=smoothing_mode,
@@ -83,7 +84,7 @@ def to_heatmaps(
 
 def axis_matrices(
     grid_shape: tuple[int, ...],
-    size: tuple[int, int],
+    size: Size,
     *,
     smoothing: float,
     smoothing_filter: str,
@@ -112,22 +113,27 @@ def check_smoothing(smoothing: float, smoothing_filter: str) -> None:
         )
 
 
-def resize_heatmaps(heatmaps: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
+def resize_heatmaps(heatmaps: NDArray, size: int | Size) -> NDArray[np.float32]:
     """Bring heatmaps to another size by bilinear interpolation.
 
     Parameters
     ----------
     heatmaps : ndarray of shape (n_samples, height, width)
         Heatmaps.
-    size : tuple of int (height, width)
-        Size wanted, in pixels.
+    size : int or (int, int)
+        Height and width wanted, in pixels; one number is both.
 
     Returns
     -------
     ndarray of shape (n_samples, height, width), float32
         Heatmaps of that size.
+
+    Raises
+    ------
+    ValueError
+        If `size` is not positive.
     """
-    if heatmaps.shape[1:] == tuple(size):
+    if heatmaps.shape[1:] == check_size(size, "size"):
         return heatmaps
     return to_heatmaps(heatmaps, size, smoothing=0.0)
 

@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import new_file
 from skpadim._padim import PaDiM
+from skpadim._sizes import check_size
 from skpadim.embedding import PatchEmbedder
 from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._triangles import count_entries
@@ -378,7 +379,7 @@ def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: 
             cells < ceil(pixels / _MAX_STRIDE) for cells, pixels in zip(grid, size, strict=True)
         ):
             raise ValueError(f"images of {size} pixels do not belong to a grid of {grid}")
-        if prod(_as_pair(detector.embedder_.image_size)) > _MAX_PIXELS:
+        if prod(check_size(detector.embedder_.image_size, "image_size")) > _MAX_PIXELS:
             raise ValueError(f"it brings images to {detector.embedder_.image_size} pixels")
     else:
         detector.n_features_in_ = _integers([record["n_features_in_"]], at_least=1)[0]
@@ -498,10 +499,6 @@ def _array(
             f"shape ({wanted_shape})"
         )
     return array
-
-
-def _as_pair(size: Any) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
 
 
 def _integers(values: Any, at_least: int) -> list[int]:

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import new_file
 from skpadim._padim import PaDiM
+from skpadim._sizes import Size, check_size
 from skpadim._streams import ImageStream
 from skpadim._threads import n_threads
 from skpadim.datasets._masks import read_mask
@@ -213,9 +214,7 @@ def _check_detector(detector: Any) -> None:
         raise ValueError(f"detector.offset_ is {detector.offset_}; it must be a finite number.")
 
 
-def _pack_masks(
-    masks: Any, sizes: list[tuple[int, int]], reduced_sizes: list[tuple[int, int]]
-) -> list[bytes]:
+def _pack_masks(masks: Any, sizes: list[Size], reduced_sizes: list[Size]) -> list[bytes]:
     """Bring masks to the size of the pictures; b"" where nothing is defective."""
     if masks is None:
         return [b""] * len(sizes)
@@ -240,7 +239,7 @@ def _pack_masks(
     return packed
 
 
-def _read_mask(mask: Any, size: tuple[int, int], name: str) -> NDArray[np.bool_]:
+def _read_mask(mask: Any, size: Size, name: str) -> NDArray[np.bool_]:
     if mask is None:
         return np.zeros((1, 1), dtype=bool)
     if isinstance(mask, str | os.PathLike):
@@ -255,10 +254,10 @@ def _read_mask(mask: Any, size: tuple[int, int], name: str) -> NDArray[np.bool_]
 
 
 def _inspect(
-    detector: PaDiM, stream: ImageStream, images: ImageSequence, sizes: list[tuple[int, int]]
+    detector: PaDiM, stream: ImageStream, images: ImageSequence, sizes: list[Size]
 ) -> tuple[list[bytes], list[NDArray[np.float32]], NDArray[np.float64]]:
     """Pictures as files, reduced heatmaps of whole images, and scores, in one pass."""
-    height, width = np.broadcast_to(stream.embedder.image_size, 2).tolist()
+    height, width = check_size(stream.embedder.image_size, "image_size")
     heatmap_size = (-(-height // _REDUCTION), -(-width // _REDUCTION))
     pictures: list[bytes] = []
     heatmaps: list[NDArray[np.float32]] = []
@@ -280,13 +279,13 @@ def _inspect(
     return pictures, heatmaps, np.concatenate(scores)
 
 
-def _reduced(size: tuple[int, int], longest: int) -> tuple[int, int]:
+def _reduced(size: Size, longest: int) -> Size:
     height, width = size
     share = min(1.0, longest / max(height, width))
     return max(1, round(share * height)), max(1, round(share * width))
 
 
-def _encode(pixels: NDArray[np.uint8], size: tuple[int, int]) -> bytes:
+def _encode(pixels: NDArray[np.uint8], size: Size) -> bytes:
     picture = Image.fromarray(pixels)
     if size != pixels.shape[:2]:
         picture = picture.resize(size[::-1], Image.Resampling.LANCZOS)

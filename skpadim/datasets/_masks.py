@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from skpadim._sizes import Size, check_size
 from skpadim.datasets._files import find_images, iter_images
-from skpadim.datasets._size import check_size
 
 # Compression rings around edges: zero is no longer zero.
 _LOSSY_FORMATS = ("JPEG", "MPO")
@@ -17,7 +17,7 @@ _HALF_WHITE = 128
 
 
 def read_masks(
-    mask_paths: Sequence[str | PathLike[str] | None], size: int | tuple[int, int]
+    mask_paths: Sequence[str | PathLike[str] | None], size: int | Size
 ) -> NDArray[np.bool_]:
     """Read masks at one size.
 
@@ -71,7 +71,7 @@ def read_masks(
     >>> read_masks([None, None], size=224).shape
     (2, 224, 224)
     """
-    height, width = check_size(size, argument="size")
+    height, width = check_size(size, "size")
     if isinstance(mask_paths, (str, PathLike)):
         raise TypeError(
             f"mask_paths is one path, {fspath(mask_paths)!r}, but must be a list: write "
@@ -90,7 +90,7 @@ def read_masks(
     return masks
 
 
-def read_mask(path: str | PathLike[str], size: tuple[int, int], argument: str) -> NDArray[np.bool_]:
+def read_mask(path: str | PathLike[str], size: Size, argument: str) -> NDArray[np.bool_]:
     """Return one mask as :func:`read_masks` does, of shape `size`; errors call it `argument`."""
     place = Path(path)
     if ".npy" in (place.suffix, place.parent.suffix):
@@ -150,7 +150,7 @@ def _read_array(path: Path, argument: str) -> NDArray[np.bool_]:
     return np.asarray(array) != 0
 
 
-def mask_size(path: Path) -> tuple[int, int]:
+def mask_size(path: Path) -> Size:
     """Return (width, height) of a mask, of a folder that of its first one, from headers alone."""
     if ".npy" in (path.suffix, path.parent.suffix):
         height, width = open_array(path, "mask").shape
@@ -182,7 +182,7 @@ def open_array(path: Path, argument: str) -> NDArray:
     return array[int(index)]
 
 
-def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+def resize_mask(mask: NDArray[np.bool_], size: Size) -> NDArray[np.bool_]:
     """Return a mask at another size; each pixel has the value of the nearest one."""
     height, width = size
     resized = Image.fromarray(mask.view(np.uint8)).resize((width, height), Image.Resampling.NEAREST)

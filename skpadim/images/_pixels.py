@@ -9,6 +9,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from skpadim._sizes import Size
+
 _Tag = ExifTags.Base
 
 # Modes whose numbers are not grey levels or RGB values, or not in that order.
@@ -129,7 +131,7 @@ def stored_pixels(image: Image.Image) -> np.ndarray:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def check_file(path: str, name: str) -> tuple[int, int]:
+def check_file(path: str, name: str) -> Size:
     """Return (height, width) of a good file; decode it only if nothing less can tell."""
     try:
         _require_regular(path)
@@ -158,7 +160,7 @@ def _require_regular(path: str | os.PathLike[str]) -> None:
         raise _IrregularFileError
 
 
-def _size_from_header(image: Image.Image, path: str) -> tuple[int, int] | None:
+def _size_from_header(image: Image.Image, path: str) -> Size | None:
     """Return (height, width) after EXIF orientation, or None if only decoding can tell."""
     if image.format == "PNG":
         with open(path, "rb") as file:
