@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skpadim.datasets._files import find_images, natural_order
+from skpadim._image_files import find_images, natural_order
 from skpadim.datasets._masks import read_picture
 from skpadim.datasets._samples import Sample, labelled, split
 from skpadim.datasets._source import Source

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from skpadim._image_files import find_images, iter_images
 from skpadim._sizes import Size, check_size
-from skpadim.datasets._files import find_images, iter_images
 
 # Compression rings around edges: zero is no longer zero.
 _LOSSY_FORMATS = ("JPEG", "MPO")
