@@ -42,8 +42,8 @@ from _evaluation import (
 from protocols import RESIZED, moved
 
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian
+from skpadim._masks import resize_mask
 from skpadim.datasets import make_inspection_images
-from skpadim.datasets._masks import resize_mask
 from skpadim.gaussian import PatchMoments
 from skpadim.gaussian._threshold import conformal_offset
 from skpadim.heatmaps import heatmap_scores, resize_heatmaps, to_heatmaps

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skpadim._image_files import find_folders, find_images
-from skpadim.datasets._masks import open_array
+from skpadim._masks import open_array
 from skpadim.datasets._samples import Sample, check_mask, split
 from skpadim.datasets._source import Source
 
