@@ -42,9 +42,9 @@ from _evaluation import (
 from protocols import RESIZED, moved
 
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian
+from skpadim._masks import resize_mask
 from skpadim._threshold import conformal_offset
 from skpadim.datasets import make_inspection_images
-from skpadim.datasets._masks import resize_mask
 from skpadim.gaussian import PatchMoments
 from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.heatmaps import heatmap_scores, resize_heatmaps, to_heatmaps

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skpadim._streams import _as_pair  # TEMP
+from skpadim._sizes import Size, check_size
 
-Resize = Callable[[NDArray[np.float32], tuple[int, int]], NDArray[np.float32]]
+Resize = Callable[[NDArray[np.float32], Size], NDArray[np.float32]]
 
 
 class Inspection:
@@ -55,7 +55,7 @@ class Inspection:
         heatmap: NDArray[np.float32],
         threshold: float,
         resize: Resize,
-        image_size: tuple[int, int] | None,
+        image_size: Size | None,
     ) -> None:
         self.heatmap = heatmap
         self._threshold = threshold
@@ -84,7 +84,7 @@ class Inspection:
         """
         return -1 if self.score - self._threshold < 0 else 1
 
-    def heatmap_at(self, size: int | tuple[int, int] | str | None = None) -> NDArray[np.float32]:
+    def heatmap_at(self, size: int | Size | str | None = None) -> NDArray[np.float32]:
         """Compute the heatmap at another size.
 
         Parameters
@@ -105,7 +105,7 @@ class Inspection:
         target = target_size(size, self._image_size)
         return self.heatmap if target is None else self._resize(self.heatmap, target)
 
-    def mask_at(self, size: int | tuple[int, int] | str | None = None) -> NDArray[np.bool_]:
+    def mask_at(self, size: int | Size | str | None = None) -> NDArray[np.bool_]:
         """Compute which pixels make the image defective.
 
         Parameters
@@ -135,10 +135,10 @@ class Inspection:
         return mask
 
 
-def target_size(size: Any, image_size: tuple[int, int] | None) -> tuple[int, int] | None:
+def target_size(size: Any, image_size: Size | None) -> Size | None:
     """Return (height, width) that a heatmap is resized to; None where it stays as it is."""
     if isinstance(size, str) and size == "image":
         if image_size is None:
             raise ValueError("size='image' needs images, but X holds embeddings.")
         return image_size
-    return None if size is None else _as_pair(size)
+    return None if size is None else check_size(size, "size", also="None, 'image', ")

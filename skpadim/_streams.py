@@ -4,7 +4,6 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from numbers import Integral
 from typing import Any, TypeAlias
 
 import cloudpickle
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_memory
 from tqdm import tqdm
 
 from skpadim._estimators import caller_level
+from skpadim._sizes import Size, check_size
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._extractor import resolve_device
 from skpadim.embedding._passthrough import Passthrough
@@ -44,7 +44,7 @@ class Stream:
         height, width, n_dimensions = embedder.output_shape
         self.n_channels = n_dimensions if channels is None else len(channels)
         self.grid_shape = (height, width)
-        self.heatmap_size: tuple[int, int] = embedder.input_size
+        self.heatmap_size: Size = embedder.input_size
         # Embeddings that are there already are no work to remember or to wait for.
         works = not isinstance(embedder, Passthrough)
         self._memory = memory if works else None
@@ -65,7 +65,7 @@ class Stream:
         return name if name == "cpu" else resolve_device(name).type
 
     @property
-    def image_sizes(self) -> Sequence[tuple[int, int] | None]:
+    def image_sizes(self) -> Sequence[Size | None]:
         """Height and width of each image; None for embeddings."""
         return getattr(self._samples, "sizes", [None] * len(self))
 
@@ -89,9 +89,9 @@ class Stream:
                 yield batch.reshape(len(batch), -1, batch.shape[-1])
                 bar.update(len(batch))
 
-    def resized(self, heatmap: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    def resized(self, heatmap: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
         """Return a heatmap at a size for the whole image; what was cropped away is 0."""
-        frame_size = _as_pair(self.embedder.image_size)
+        frame_size = check_size(self.embedder.image_size, "image_size")
         whole = np.zeros(frame_size, dtype=np.float32)
         whole[center_crop_slices(frame_size, self.heatmap_size)] = heatmap
         return resize_heatmaps(whole[np.newaxis], size)[0]
@@ -144,17 +144,3 @@ def _embed_batch(
     embedder_fingerprint: str, fingerprint: tuple, embedder: PatchEmbedder, images: ImageSequence
 ) -> NDArray[np.float32]:
     return np.concatenate(list(embedder.iter_embed(images)))
-
-
-def _as_pair(size: Any) -> tuple[int, int]:
-    pair = (size, size) if isinstance(size, Integral) else size
-    if (
-        not isinstance(pair, tuple | list)
-        or len(pair) != 2
-        or not all(isinstance(side, Integral) and int(side) > 0 for side in pair)
-    ):
-        raise ValueError(
-            "size must be None, 'image', one positive integer or two, (height, width), in pixels; "
-            f"got {size!r}."
-        )
-    return int(pair[0]), int(pair[1])

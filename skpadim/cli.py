@@ -226,7 +226,7 @@ def _fit(
     known.
     """
     _refuse_existing(output, overwrite)
-    from skpadim.datasets._files import find_images
+    from skpadim._image_files import find_images
 
     images = find_images(folder, argument="DIR")
 
@@ -508,7 +508,7 @@ def _calibrate(
     """Set the threshold from good images that the model has not seen."""
     if output is not None:
         _refuse_existing(output, overwrite)
-    from skpadim.datasets._files import find_images
+    from skpadim._image_files import find_images
 
     images = find_images(folder, argument="GOOD_DIR")
 
@@ -577,7 +577,7 @@ def _export(
         _refuse_existing(output.with_suffix(".bin"), overwrite)
     images = None
     if folder is not None:
-        from skpadim.datasets._files import find_images
+        from skpadim._image_files import find_images
 
         images = find_images(folder, argument="--calibration-images")
 
@@ -688,9 +688,9 @@ def _inspect(
 
 
 def _image_size(embedder: Any) -> tuple[int, int]:
-    size = embedder.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    return height, width
+    from skpadim._sizes import check_size
+
+    return check_size(embedder.image_size, "image_size")
 
 
 def _row(detector: "PaDiM", result: _Result) -> _Row:
@@ -792,7 +792,7 @@ def _put(bar: "tqdm", write: Callable[[str], None], text: str) -> None:
 
 
 def _listed(paths: tuple[str, ...]) -> Iterator[str | None]:
-    from skpadim.datasets._files import iter_images
+    from skpadim._image_files import iter_images
 
     for path in paths:
         if path == "-":
@@ -828,7 +828,7 @@ def _from_stdin() -> Iterator[str | None]:
 
 
 def _check_folders(inputs: list[Path], outputs: list[Path]) -> None:
-    from skpadim.datasets._files import IMAGE_EXTENSIONS, absolute, iter_images
+    from skpadim._image_files import IMAGE_EXTENSIONS, absolute, iter_images
 
     for folder in inputs:
         if next(iter_images(folder), None) is None:
@@ -998,7 +998,7 @@ class _NewFiles:
 
     def _look(self) -> list[str]:
         """List files that have not changed since the look before, oldest first."""
-        from skpadim.datasets._files import iter_images
+        from skpadim._image_files import iter_images
 
         seen, unseen = {}, {}
         try:

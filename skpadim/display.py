@@ -5,7 +5,6 @@ They need matplotlib, which comes with ``pip install 'skpadim[plot]'``.
 
 from collections.abc import Sequence
 from numbers import Real
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._labels import image_labels
+from skpadim._masks import read_masks_at, resize_mask
 from skpadim._threshold import check_calibrated
-from skpadim.datasets._masks import read_mask, resize_mask
 from skpadim.images import ImageSequence
 from skpadim.metrics import aupro_score, pixel_roc_curve, pro_curve
 from skpadim.metrics._validation import check_max_fpr
@@ -169,7 +168,7 @@ class HeatmapDisplay:
         check_calibrated(detector)
         images = ImageSequence(X)
         y = image_labels(y, len(images))
-        masks = None if masks is None else _check_masks(masks, images.sizes)
+        masks = None if masks is None else read_masks_at(masks, images.sizes)
         _check_axes(ax, len(images))
         _check_scale(detector.offset_, vmax)
         return cls.from_predictions(
@@ -254,7 +253,7 @@ class HeatmapDisplay:
             if not np.isfinite(heatmap).all():
                 raise ValueError(f"heatmaps[{index}] has NaN or infinite values.")
         y = image_labels(y, len(images))
-        masks = None if masks is None else _check_masks(masks, images.sizes)
+        masks = None if masks is None else read_masks_at(masks, images.sizes)
         _check_axes(ax, len(images))
         display = cls(
             images=[_reduced(image) for image in images],
@@ -1109,32 +1108,11 @@ def _predict_pixels(
     """Masks and heatmaps of one size."""
     _check_heatmap_detector(detector)
     images = ImageSequence(X)
-    truth = _check_masks(masks, images.sizes)
+    truth = read_masks_at(masks, images.sizes)
     if not any(mask.any() for mask in truth):
         raise ValueError("masks have no defective pixel; the curve needs some.")
     heatmaps = _predict_heatmaps(detector, images)
     return [resize_mask(mask, heatmaps.shape[1:]) for mask in truth], heatmaps
-
-
-def _check_masks(masks: Any, sizes: list[tuple[int, int]]) -> list[NDArray[np.bool_]]:
-    """Masks as arrays of the sizes of the images."""
-    if len(masks) != len(sizes):
-        raise ValueError(f"there are {len(masks)} masks for {len(sizes)} images.")
-    return [
-        _check_mask(mask, size, f"masks[{index}]")
-        for index, (mask, size) in enumerate(zip(masks, sizes, strict=True))
-    ]
-
-
-def _check_mask(mask: Any, size: tuple[int, int], name: str) -> NDArray[np.bool_]:
-    if mask is None:
-        return np.zeros(size, dtype=bool)
-    if isinstance(mask, str | PathLike):
-        return read_mask(mask, size, name)
-    pixels: NDArray = np.asarray(mask)
-    if pixels.shape != size:
-        raise ValueError(f"{name} has the shape {pixels.shape}, but its image {size}.")
-    return pixels != 0
 
 
 def _check_scores(scores: ArrayLike, name: str) -> NDArray[np.float64]:

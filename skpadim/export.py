@@ -21,9 +21,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import new_file
 from skpadim._padim import PaDiM
+from skpadim._sizes import Size, check_size
 from skpadim._threshold import check_calibrated
 from skpadim.embedding import PatchEmbedder
-from skpadim.embedding._patch_embedder import _as_pair, _name
+from skpadim.embedding._patch_embedder import _name
 from skpadim.gaussian._factors import Factor
 from skpadim.gaussian._triangles import blocks_of
 from skpadim.heatmaps import Smoothing
@@ -579,11 +580,11 @@ def _in_float32(offset: float) -> np.float32:
     return threshold if float(threshold) >= offset else np.nextafter(threshold, np.float32(np.inf))
 
 
-def _image_size(embedder: PatchEmbedder) -> tuple[int, int]:
-    return _as_pair(embedder.image_size, "image_size")
+def _image_size(embedder: PatchEmbedder) -> Size:
+    return check_size(embedder.image_size, "image_size")
 
 
-def _resized(graph: _Graph, size: tuple[int, int]) -> str:
+def _resized(graph: _Graph, size: Size) -> str:
     """Resize images to uint8 as Pillow does, but for rounding."""
     sizes = graph.apply(
         "Concat",
@@ -603,7 +604,7 @@ def _resized(graph: _Graph, size: tuple[int, int]) -> str:
     return graph.apply("Transpose", resized, perm=[0, 2, 3, 1])
 
 
-def _cropped(graph: _Graph, images: str, size: tuple[int, int], crop_size: tuple[int, int]) -> str:
+def _cropped(graph: _Graph, images: str, size: Size, crop_size: Size) -> str:
     if crop_size == size:
         return images
     crop = center_crop_slices(size, crop_size)

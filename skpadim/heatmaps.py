@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skpadim._sizes import Size, check_size
 from skpadim._threads import ONE_BLAS_THREAD
 
 __all__ = ["Smoothing", "heatmap_scores", "resize_heatmaps", "to_heatmaps"]
@@ -93,7 +94,7 @@ class Smoothing(BaseEstimator):
         return smoothing if isinstance(smoothing, Smoothing) else cls(smoothing)
 
     def axis_matrices(
-        self, grid_shape: tuple[int, ...], size: tuple[int, int]
+        self, grid_shape: tuple[int, ...], size: Size
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Compute the matrices A and B of ``heatmap = A distances B'``.
 
@@ -133,7 +134,7 @@ class Smoothing(BaseEstimator):
 
 
 def to_heatmaps(
-    distances: NDArray, size: tuple[int, int], *, smoothing: float | Smoothing = 4.0
+    distances: NDArray, size: int | Size, *, smoothing: float | Smoothing = 4.0
 ) -> NDArray[np.float32]:
     """Bring distances on a grid to image size and smooth them.
 
@@ -144,8 +145,8 @@ def to_heatmaps(
     ----------
     distances : ndarray of shape (n_samples, grid_height, grid_width)
         Distances of patches.
-    size : tuple of int (height, width)
-        Size of the heatmaps, in pixels.
+    size : int or (int, int)
+        Height and width of the heatmaps, in pixels; one number is both.
     smoothing : float or Smoothing, default=4.0
         Standard deviation of a Gaussian filter [1]_, in pixels, 0 for none; or a
         :class:`~skpadim.heatmaps.Smoothing` for other filters, borders and interpolations.
@@ -158,7 +159,7 @@ def to_heatmaps(
     Raises
     ------
     ValueError
-        If a parameter of the smoothing is invalid.
+        If a parameter of the smoothing is invalid, or if `size` is not positive.
 
     References
     ----------
@@ -176,25 +177,33 @@ def to_heatmaps(
     >>> heatmaps.shape, heatmaps.dtype
     ((1, 56, 56), dtype('float32'))
     """
-    return _apply(distances, *Smoothing.of(smoothing).axis_matrices(distances.shape[1:], size))
+    return _apply(
+        distances,
+        *Smoothing.of(smoothing).axis_matrices(distances.shape[1:], check_size(size, "size")),
+    )
 
 
-def resize_heatmaps(heatmaps: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
+def resize_heatmaps(heatmaps: NDArray, size: int | Size) -> NDArray[np.float32]:
     """Bring heatmaps to another size by bilinear interpolation.
 
     Parameters
     ----------
     heatmaps : ndarray of shape (n_samples, height, width)
         Heatmaps.
-    size : tuple of int (height, width)
-        Size wanted, in pixels.
+    size : int or (int, int)
+        Height and width wanted, in pixels; one number is both.
 
     Returns
     -------
     ndarray of shape (n_samples, height, width), float32
         Heatmaps of that size.
+
+    Raises
+    ------
+    ValueError
+        If `size` is not positive.
     """
-    if heatmaps.shape[1:] == tuple(size):
+    if heatmaps.shape[1:] == check_size(size, "size"):
         return heatmaps
     return to_heatmaps(heatmaps, size, smoothing=0.0)
 

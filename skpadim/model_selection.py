@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, make_scorer, roc_auc_score
 from sklearn.model_selection import BaseCrossValidator, KFold
 
 from skpadim._labels import check_labels
-from skpadim.datasets import read_masks
+from skpadim._masks import read_masks_at
 from skpadim.metrics import aupro_score, pixel_roc_auc_score
 
 __all__ = [
@@ -146,30 +146,20 @@ def _image_average_precision(y: NDArray, scores: NDArray) -> float:
 
 
 def _pixel_roc_auc(y: NDArray, heatmaps: NDArray, masks: ArrayLike) -> float:
-    return pixel_roc_auc_score(_at_size(masks, heatmaps), heatmaps)
+    return pixel_roc_auc_score(_read_masks(masks, heatmaps), heatmaps)
 
 
 def _pixel_aupro(y: NDArray, heatmaps: NDArray, masks: ArrayLike) -> float:
-    return aupro_score(_at_size(masks, heatmaps), heatmaps)
+    return aupro_score(_read_masks(masks, heatmaps), heatmaps)
+
+
+def _read_masks(masks: Any, heatmaps: NDArray) -> list[NDArray[np.bool_]]:
+    return read_masks_at(masks, [heatmap.shape for heatmap in heatmaps], of="heatmap")
 
 
 def _defective(y: NDArray) -> NDArray[np.bool_]:
     check_labels(y)
     return np.asarray(y) == -1
-
-
-def _at_size(masks: Any, heatmaps: NDArray) -> NDArray[np.bool_]:
-    """Masks as arrays of the shape of the heatmaps, read where they are paths."""
-    if len(masks) != len(heatmaps):
-        raise ValueError(f"there are {len(masks)} masks for {len(heatmaps)} images.")
-    if isinstance(masks, np.ndarray) and masks.ndim == 3:
-        if masks.shape != heatmaps.shape:
-            raise ValueError(
-                f"masks have the shape {masks.shape}, but heatmaps {heatmaps.shape}: give paths, "
-                "or resize them to the nearest pixel."
-            )
-        return masks != 0
-    return read_masks(masks, heatmaps.shape[1:])
 
 
 #: Area under the ROC curve of images: the share of pairs of a good and a defective image that are
@@ -182,7 +172,7 @@ image_average_precision = make_scorer(_image_average_precision, response_method=
 
 #: Area under the ROC curve of pixels. It takes masks, as metadata that scikit-learn routes to it:
 #: ``pixel_roc_auc.set_score_request(masks=True)`` where ``enable_metadata_routing`` is set. Masks
-#: are an array of the shape of the heatmaps, or paths.
+#: are paths, or arrays of the shape of the heatmaps, or None for images without a defect.
 pixel_roc_auc = make_scorer(_pixel_roc_auc, response_method=["predict_heatmap"])
 
 #: Area under the per-region-overlap curve, by :func:`~skpadim.metrics.aupro_score`. It takes masks

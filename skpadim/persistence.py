@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import new_file
 from skpadim._padim import PaDiM
+from skpadim._sizes import check_size
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._passthrough import Passthrough
 from skpadim.gaussian import PatchGaussian, PatchMoments
@@ -406,7 +407,7 @@ def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: 
             cells < ceil(pixels / _MAX_STRIDE) for cells, pixels in zip(grid, size, strict=True)
         ):
             raise ValueError(f"images of {size} pixels do not belong to a grid of {grid}")
-        if prod(_as_pair(detector.embedder_.image_size)) > _MAX_PIXELS:
+        if prod(check_size(detector.embedder_.image_size, "image_size")) > _MAX_PIXELS:
             raise ValueError(f"it brings images to {detector.embedder_.image_size} pixels")
     elif "feature_names_in_" in record:
         names = [_text(name) for name in record["feature_names_in_"]]
@@ -524,10 +525,6 @@ def _array(
             f"shape ({wanted_shape})"
         )
     return array
-
-
-def _as_pair(size: Any) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
 
 
 def _integers(values: Any, at_least: int) -> list[int]:

@@ -22,10 +22,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import new_file
 from skpadim._labels import image_labels
+from skpadim._masks import check_masks, read_mask
 from skpadim._padim import PaDiM
+from skpadim._sizes import Size, check_size
 from skpadim._threads import n_threads
 from skpadim._threshold import check_calibrated
-from skpadim.datasets._masks import read_mask
 from skpadim.embedding._passthrough import Passthrough
 from skpadim.images import ImageSequence
 
@@ -156,7 +157,7 @@ def report(
         images = ImageSequence(X)
         labels = image_labels(y, len(images))
         sizes = [_reduced(size, int(image_size)) for size in images.sizes]
-        truths = _pack_masks(masks, images.sizes, sizes)
+        truths = _pack_masks(masks, sizes)
         pictures, heatmaps, scores = _inspect(detector, images, sizes)
 
         order = np.argsort(scores, kind="stable")
@@ -209,52 +210,28 @@ def _check_detector(detector: Any) -> None:
         raise ValueError(f"detector.offset_ is {detector.offset_}; it must be a finite number.")
 
 
-def _pack_masks(
-    masks: Any, sizes: list[tuple[int, int]], reduced_sizes: list[tuple[int, int]]
-) -> list[bytes]:
-    """Bring masks to the size of the pictures; b"" where nothing is defective."""
+def _pack_masks(masks: Any, sizes: list[Size]) -> list[bytes]:
+    """Bring masks to the sizes of the pictures; b"" where nothing is defective."""
     if masks is None:
         return [b""] * len(sizes)
-    if isinstance(masks, str | os.PathLike):
-        raise TypeError(f"masks is one path, {os.fspath(masks)!r}, but must be a list of them.")
-    if len(masks) != len(sizes):
-        raise ValueError(
-            f"there are {len(masks)} masks for {len(sizes)} images; give one for each, None for an "
-            "image without a defect."
-        )
+    check_masks(masks, len(sizes))
     packed = []
-    for index, (mask, size, reduced) in enumerate(zip(masks, sizes, reduced_sizes, strict=True)):
-        defective = _read_mask(mask, size, f"masks[{index}]")
+    for index, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
+        defective = np.zeros((1, 1)) if mask is None else read_mask(mask, f"masks[{index}]")
         # The mean of what a new pixel covers: one that the defect only touches is defective, so
         # that no defect is too thin to be seen.
         covered = np.asarray(
-            Image.fromarray(defective.astype(np.float32)).resize(
-                reduced[::-1], Image.Resampling.BOX
-            )
+            Image.fromarray(defective.astype(np.float32)).resize(size[::-1], Image.Resampling.BOX)
         )
         packed.append(_pack((covered > 0).astype(np.uint8)) if defective.any() else b"")
     return packed
 
 
-def _read_mask(mask: Any, size: tuple[int, int], name: str) -> NDArray[np.bool_]:
-    if mask is None:
-        return np.zeros((1, 1), dtype=bool)
-    if isinstance(mask, str | os.PathLike):
-        return read_mask(mask, size, name)
-    pixels = np.asarray(mask)
-    if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.kind not in "buif":
-        raise ValueError(
-            f"{name} has the shape {pixels.shape} and dtype {pixels.dtype}; it must be a path, "
-            "None, or an array of shape (height, width) that is not 0 where the image is defective."
-        )
-    return pixels != 0
-
-
 def _inspect(
-    detector: PaDiM, images: ImageSequence, sizes: list[tuple[int, int]]
+    detector: PaDiM, images: ImageSequence, sizes: list[Size]
 ) -> tuple[list[bytes], list[NDArray[np.float32]], NDArray[np.float64]]:
     """Return pictures as files, reduced heatmaps of whole images, and scores, from one pass."""
-    height, width = np.broadcast_to(detector.embedder_.image_size, 2).tolist()
+    height, width = check_size(detector.embedder_.image_size, "image_size")
     heatmap_size = (-(-height // _REDUCTION), -(-width // _REDUCTION))
     pictures: list[Future[bytes]] = []
     heatmaps: list[NDArray[np.float32]] = []
@@ -277,13 +254,13 @@ def _inspect(
     return encoded, heatmaps, np.array(scores)
 
 
-def _reduced(size: tuple[int, int], longest: int) -> tuple[int, int]:
+def _reduced(size: Size, longest: int) -> Size:
     height, width = size
     share = min(1.0, longest / max(height, width))
     return max(1, round(share * height)), max(1, round(share * width))
 
 
-def _encode(pixels: NDArray[np.uint8], size: tuple[int, int]) -> bytes:
+def _encode(pixels: NDArray[np.uint8], size: Size) -> bytes:
     picture = Image.fromarray(pixels)
     if size != pixels.shape[:2]:
         picture = picture.resize(size[::-1], Image.Resampling.LANCZOS)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from sklearn.utils import Bunch
 
-from skpadim.datasets._files import find_images, match_masks, natural_order
+from skpadim._image_files import find_images, natural_order
+from skpadim.datasets._files import match_masks
 from skpadim.datasets._samples import Sample, split
 from skpadim.datasets._source import Source
 

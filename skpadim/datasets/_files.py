@@ -1,71 +1,10 @@
-"""Images in folders, and the masks that belong to them."""
+"""Masks that belong to images, and arrays of paths."""
 
-import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
-
-def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) -> list[Path]:
-    """Return all images below a folder, in an order that does not depend on the file system.
-
-    Numbers in names count as numbers: "part_2" comes before "part_10". Hidden files and folders
-    are not looked at, nor is what lies in `leave_out`. `argument` is what errors call the folder.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{argument} must be a folder with images; there is no {folder}.")
-    outer = absolute(folder)
-    inner = [other for other in map(absolute, leave_out) if outer in other.parents]
-    images = [
-        path
-        for path in iter_images(folder)
-        if not any(absolute(path).is_relative_to(other) for other in inner)
-    ]
-    if not images:
-        raise ValueError(
-            f"{argument} has no image: nothing in or below {folder} ends in one of "
-            f"{', '.join(IMAGE_EXTENSIONS)}."
-            + (f" Not counted is what lies in {', '.join(map(str, inner))}." if inner else "")
-        )
-    return sorted(images, key=natural_order)
-
-
-def iter_images(folder: Path) -> Iterator[Path]:
-    """Yield the images below a folder, folder by folder in natural order, without a list of them.
-
-    Hidden files and folders are left out, and links to folders are not followed.
-    """
-    with os.scandir(folder) as found:
-        entries = sorted(
-            (entry for entry in found if not is_hidden(entry.name)),
-            key=lambda entry: natural_order(Path(entry.name)),
-        )
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from iter_images(folder / entry.name)
-        elif Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS and entry.is_file():
-            yield folder / entry.name
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether a name is the system's: "._name.png" of macOS, "@eaDir", any first dot."""
-    return name.startswith(".") or name == "@eaDir"
-
-
-def absolute(path: Path) -> Path:
-    """Return a path without "..", so that folders can be compared; links are not followed."""
-    return Path(os.path.abspath(path))
-
-
-def natural_order(path: Path) -> tuple:
-    """Return the sort key of a path: text and numbers in turn, letter case last."""
-    parts = re.split(r"(\d+)", path.as_posix().casefold())
-    return [int(part) if part.isdecimal() else part for part in parts], path.as_posix()
 
 
 def match_masks(

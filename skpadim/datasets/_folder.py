@@ -5,7 +5,8 @@ from pathlib import Path
 
 from sklearn.utils import Bunch
 
-from skpadim.datasets._files import absolute, find_images, match_masks
+from skpadim._image_files import absolute, find_images
+from skpadim.datasets._files import match_masks
 from skpadim.datasets._samples import Sample, labelled
 
 

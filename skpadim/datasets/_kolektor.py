@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skpadim.datasets._files import find_images, natural_order
-from skpadim.datasets._masks import read_picture
+from skpadim._image_files import find_images, natural_order
+from skpadim._masks import read_mask
 from skpadim.datasets._samples import Sample, labelled, split
 from skpadim.datasets._source import Source
 
@@ -173,6 +173,6 @@ def load_kolektor_sdd2(root: str | PathLike[str]) -> Bunch:
 def _sample(image: Path, mask: Path) -> Sample:
     if not mask.exists():
         raise FileNotFoundError(f"{image} has no mask: {mask} is missing.")
-    if read_picture(mask, "mask").any():
+    if read_mask(mask, "mask").any():
         return Sample(image, "defective", mask)
     return Sample(image)

@@ -4,7 +4,8 @@ from os import PathLike
 
 from sklearn.utils import Bunch
 
-from skpadim.datasets._files import find_images, match_masks
+from skpadim._image_files import find_images
+from skpadim.datasets._files import match_masks
 from skpadim.datasets._samples import Sample, labelled
 from skpadim.datasets._source import Source
 

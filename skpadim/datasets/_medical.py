@@ -7,7 +7,8 @@ from typing import Any
 
 from sklearn.utils import Bunch, check_random_state
 
-from skpadim.datasets._files import find_images, match_masks
+from skpadim._image_files import find_images
+from skpadim.datasets._files import match_masks
 from skpadim.datasets._samples import Sample, split
 from skpadim.datasets._source import Source
 from skpadim.datasets._table import read_lines

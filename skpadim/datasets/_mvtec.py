@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
-from skpadim.datasets._files import find_images, is_hidden, match_masks, natural_order, path_array
+from skpadim._image_files import find_folders, find_images
+from skpadim.datasets._files import match_masks, path_array
 from skpadim.datasets._samples import Sample, split
 from skpadim.datasets._source import Source
 
@@ -196,7 +197,7 @@ def load_mvtec_loco_ad(root: str | PathLike[str], category: str) -> Bunch:
     >>> pushpins = load_mvtec_loco_ad("mvtec_loco", "pushpins")  # doctest: +SKIP
     """
     folder, train, test = _read(
-        _MVTEC_LOCO_AD, root, category, find_masks=_find_folders, ending="/000.png"
+        _MVTEC_LOCO_AD, root, category, find_masks=_find_mask_folders, ending="/000.png"
     )
     return split(
         train,
@@ -388,7 +389,7 @@ def _read(
     folder = source.category(place, category, present, "bottle")
     train = find_images(folder / "train" / good, argument=f"train/{good}")
     samples: list[Sample] = []
-    for images_folder in _subfolders(source.part(folder, test)):
+    for images_folder in find_folders(source.part(folder, test)):
         if images_folder == folder / truth:
             continue
         defect = images_folder.name
@@ -403,18 +404,13 @@ def _read(
     return folder, train, samples
 
 
-def _find_folders(folder: Path, *, argument: str) -> list[Path]:
+def _find_mask_folders(folder: Path, *, argument: str) -> list[Path]:
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{argument} must be a folder with a folder of masks for each image; there is no "
             f"{folder}."
         )
-    return _subfolders(folder)
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    found = (path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
-    return sorted(found, key=natural_order)
+    return find_folders(folder)
 
 
 def _unlabelled(folder: Path) -> NDArray[np.str_]:

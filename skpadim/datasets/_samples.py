@@ -5,14 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 from sklearn.utils import Bunch
 
+from skpadim._masks import mask_size
+from skpadim._orientation import read_size
 from skpadim.datasets._files import mask_array, path_array
-from skpadim.datasets._masks import mask_size
-
-# EXIF's tag, and its values that turn an image by a quarter.
-_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 
 
 class Sample(NamedTuple):
@@ -44,19 +41,16 @@ def split(
 
 
 def check_mask(sample: Sample) -> None:
-    """Raise if a mask has another size than its image; only headers are read."""
+    """Raise if a mask has another size than its image, as both are to be seen."""
     if sample.mask is None:
         return
     try:
-        with Image.open(sample.image) as image:
-            size = image.size
-            if image.getexif().get(_ORIENTATION) in _TURNED:
-                size = size[::-1]
+        image_height, image_width = read_size(sample.image)
     except OSError as error:
         raise ValueError(f"{sample.image} cannot be read as an image: {error}") from error
-    width, height = mask_size(sample.mask)
-    if (width, height) != size:
+    height, width = mask_size(sample.mask)
+    if (height, width) != (image_height, image_width):
         raise ValueError(
             f"{sample.mask} has {width} x {height} pixels, but its image {sample.image} has "
-            f"{size[0]} x {size[1]}. Resize one to the other; masks to the nearest pixel."
+            f"{image_width} x {image_height}. Resize one to the other; masks to the nearest pixel."
         )

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skpadim.datasets._files import find_images, is_hidden, natural_order
-from skpadim.datasets._masks import open_array
+from skpadim._image_files import find_folders, find_images
+from skpadim._masks import open_array
 from skpadim.datasets._samples import Sample, check_mask, split
 from skpadim.datasets._source import Source
 
@@ -121,10 +121,7 @@ def load_shanghaitech(root: str | PathLike[str], category: str) -> Bunch:
 
 def _videos(root: Path, part: str) -> list[Path]:
     folder = _SHANGHAITECH.part(root, part, "frames")
-    found = (path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
-    return sorted(
-        (path for path in found if re.fullmatch(r"\d+_\d+", path.name)), key=natural_order
-    )
+    return [path for path in find_folders(folder) if re.fullmatch(r"\d+_\d+", path.name)]
 
 
 def _test_frames(root: Path, video: Path) -> list[Sample]:

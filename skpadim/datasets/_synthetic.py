@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.utils import Bunch, check_random_state
 
-from skpadim.datasets._size import check_size
+from skpadim._sizes import Size, check_size
 
 # Lengths are in units of the flange's outer radius, which is this share of the shorter side.
 _OUTER_RADIUS = 0.41
@@ -62,7 +62,7 @@ def make_inspection_images(
     n_good: int = 60,
     n_defective: int = 20,
     *,
-    image_size: int | tuple[int, int] = 256,
+    image_size: int | Size = 256,
     random_state: int | np.random.RandomState | None = None,
 ) -> Bunch:
     """Make pictures of a machined part, some with defects, with exact masks.
@@ -126,7 +126,7 @@ def make_inspection_images(
     for name, number in (("n_good", n_good), ("n_defective", n_defective)):
         if not isinstance(number, Integral) or number < 0:
             raise ValueError(f"{name} must be an int of at least 0; got {number!r}.")
-    height, width = check_size(image_size, argument="image_size", smallest=_SMALLEST_SIDE)
+    height, width = check_size(image_size, "image_size", smallest=_SMALLEST_SIDE)
     kinds = list(_DEFECTS)
     defects = ["good"] * n_good + [kinds[i % len(kinds)] for i in range(n_defective)]
     images = np.empty((len(defects), height, width, 3), dtype=np.uint8)
@@ -145,7 +145,7 @@ def make_inspection_images(
     )
 
 
-def _photograph(defect: str, size: tuple[int, int], seed: int) -> tuple[NDArray, NDArray]:
+def _photograph(defect: str, size: Size, seed: int) -> tuple[NDArray, NDArray]:
     """Return one picture and its mask."""
     rng = np.random.RandomState(seed)
     part = _turn_part(rng, size)
@@ -168,7 +168,7 @@ def _photograph(defect: str, size: tuple[int, int], seed: int) -> tuple[NDArray,
 # The part, the belt and the light
 
 
-def _turn_part(rng: np.random.RandomState, size: tuple[int, int]) -> _Part:
+def _turn_part(rng: np.random.RandomState, size: Size) -> _Part:
     """Turn a flange: a disc with a raised hub, a bore with a keyway, and a circle of bolt holes."""
     radius = _OUTER_RADIUS * min(size) * rng.normal(1, 0.002)
     centre_y, centre_x = (np.array(size) - 1) / 2 + rng.normal(0, 0.004 * radius, 2)

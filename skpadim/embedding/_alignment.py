@@ -8,12 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from skpadim._sizes import Size
+
 # Design: the default grid has cells of this many pixels.
 _DEFAULT_STRIDE = 8
 
 
 def grid_shape(
-    input_size: tuple[int, int], map_sizes: Sequence[tuple[int, int]], grid_stride: int | None
+    input_size: Size, map_sizes: Sequence[tuple[int, int]], grid_stride: int | None
 ) -> tuple[int, int]:
     """Return rows and columns of the grid that all maps are brought to.
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skpadim._sizes import Size
 from skpadim.embedding._alignment import align
 from skpadim.embedding._extractor import MapExtractor
 
@@ -41,7 +42,7 @@ class Engine(ABC):
 def make_engine(
     name: str,
     extractor: MapExtractor,
-    input_size: tuple[int, int],
+    input_size: Size,
     precision: str,
     alignment: dict[str, Any],
 ) -> Engine:
@@ -120,7 +121,7 @@ class TorchEngine(Engine):
 class OpenVinoEngine(Engine):
     """Run a network by OpenVINO, compiled for this processor; its results must be torch's."""
 
-    def __init__(self, network: PatchNetwork, input_size: tuple[int, int], precision: str) -> None:
+    def __init__(self, network: PatchNetwork, input_size: Size, precision: str) -> None:
         self._openvino = openvino = import_without_telemetry("openvino")
         core = openvino.Core()
         if precision == "bfloat16" and "BF16" not in core.get_property(
@@ -158,7 +159,7 @@ class OpenVinoEngine(Engine):
         self._idle_requests.append(request)
         return out
 
-    def _check(self, network: PatchNetwork, input_size: tuple[int, int], precision: str) -> None:
+    def _check(self, network: PatchNetwork, input_size: Size, precision: str) -> None:
         """Compare with torch: a trace follows one way through a network that may have several."""
         image = np.random.default_rng(0).integers(0, 256, (1, *input_size, 3), np.uint8)
         with torch.inference_mode():
@@ -188,7 +189,7 @@ def import_without_telemetry(name: str) -> Any:
                 del modules["openvino_telemetry"]
 
 
-def _to_openvino(network: PatchNetwork, input_size: tuple[int, int]) -> "openvino.Model":
+def _to_openvino(network: PatchNetwork, input_size: Size) -> "openvino.Model":
     """Convert a network, for one image at a time.
 
     By the frontend itself: openvino.convert_model runs the network three times more to check the

@@ -4,6 +4,7 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from skpadim._sizes import Size
 from skpadim.embedding._backbones import Backbone
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class MapExtractor:
         self.device = device
         self.mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
-        self._map_shapes: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        self._map_shapes: dict[Size, list[tuple[int, int, int]]] = {}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -56,13 +57,13 @@ class MapExtractor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             return self.network(x)
 
-    def map_shapes(self, input_size: tuple[int, int]) -> list[tuple[int, int, int]]:
+    def map_shapes(self, input_size: Size) -> list[tuple[int, int, int]]:
         """Return (channels, rows, columns) of each layer's map, by running the network once."""
         if input_size not in self._map_shapes:
             self._map_shapes[input_size] = self._find_map_shapes(input_size)
         return self._map_shapes[input_size]
 
-    def _find_map_shapes(self, input_size: tuple[int, int]) -> list[tuple[int, int, int]]:
+    def _find_map_shapes(self, input_size: Size) -> list[tuple[int, int, int]]:
         import torch
 
         try:
@@ -115,7 +116,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def _looks_channels_last(input_size: tuple[int, int], shape: tuple[int, int, int]) -> bool:
+def _looks_channels_last(input_size: Size, shape: tuple[int, int, int]) -> bool:
     """Whether only the first two axes are a scaled-down image, not the last two."""
     height, width = input_size
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from skpadim._sizes import Size
 from skpadim.embedding._engines import CONVERTING
 from skpadim.embedding._extractor import MapExtractor
 
@@ -13,7 +14,7 @@ from skpadim.embedding._extractor import MapExtractor
 _TOLERANCE = 1e-3
 
 
-def network_to_onnx(extractor: MapExtractor, input_size: tuple[int, int], opset: int) -> bytes:
+def network_to_onnx(extractor: MapExtractor, input_size: Size, opset: int) -> bytes:
     """Return a network as an ONNX model of normalised images (n, 3, height, width), float32.
 
     It goes from "images" to as many outputs as there are layers.

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
+from skpadim._sizes import Size, check_size
 from skpadim.embedding._backbones import build_backbone
 from skpadim.embedding._extractor import MapExtractor, resolve_device
 from skpadim.images import ImageSequence, center_crop_slices, iter_batches
@@ -164,8 +165,8 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         grid_stride: int | None = None,
         neighborhood: int = 3,
         alignment: str = "bilinear",
-        image_size: int | tuple[int, int] = 224,
-        crop_size: int | tuple[int, int] | None = None,
+        image_size: int | Size = 224,
+        crop_size: int | Size | None = None,
         resample: str = "bicubic",
         jpeg_draft: bool = False,
         weights: "str | os.PathLike | None" = "imagenet",
@@ -283,7 +284,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         kept = None if channels is None else _as_channels(channels, n_dimensions)
         batches = iter_batches(
             images,
-            _as_pair(self.image_size, "image_size"),
+            check_size(self.image_size, "image_size"),
             self.input_size,
             self.batch_size,
             self.jpeg_draft,
@@ -342,7 +343,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
             importlib.metadata.version("skpadim"),
             str(torch.__version__),
             PIL.__version__,
-            _as_pair(self.image_size, "image_size"),
+            check_size(self.image_size, "image_size"),
             self.input_size,
             str(self.resample),
             bool(self.jpeg_draft),
@@ -355,7 +356,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         return hashlib.sha256(repr(decisive).encode()).hexdigest()
 
     @property
-    def input_size(self) -> tuple[int, int]:
+    def input_size(self) -> Size:
         """Height and width in pixels of what the network sees.
 
         Returns
@@ -364,8 +365,8 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
             The crop, or all of the image.
         """
         if self.crop_size is None:
-            return _as_pair(self.image_size, "image_size")
-        return _as_pair(self.crop_size, "crop_size")
+            return check_size(self.image_size, "image_size")
+        return check_size(self.crop_size, "crop_size")
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
@@ -408,7 +409,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
             raise ValueError(
                 f"neighborhood={self.neighborhood} must be odd, so that it has a centre."
             )
-        center_crop_slices(_as_pair(self.image_size, "image_size"), self.input_size)
+        center_crop_slices(check_size(self.image_size, "image_size"), self.input_size)
         if self.layers is not None:
             names = list(self.layers)
             if not names or not all(isinstance(name, str) for name in names):
@@ -475,20 +476,6 @@ def _name(backbone: Any) -> str:
     if isinstance(backbone, str):
         return repr(backbone)
     return getattr(backbone, "__name__", type(backbone).__name__)
-
-
-def _as_pair(size: Any, name: str) -> tuple[int, int]:
-    """Return (height, width)."""
-    pair = (size, size) if isinstance(size, Integral) else tuple(size)
-    if len(pair) != 2 or not all(map(_is_length, pair)):
-        raise ValueError(
-            f"{name}={size!r} must be one positive integer or two, (height, width), in pixels."
-        )
-    return int(pair[0]), int(pair[1])
-
-
-def _is_length(side: Any) -> bool:
-    return isinstance(side, Integral) and not isinstance(side, bool) and int(side) > 0
 
 
 def _as_channels(channels: ArrayLike, n_dimensions: int) -> NDArray[np.intp]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from skpadim._sizes import Size, check_size
 from skpadim._threads import n_threads
 from skpadim.images._sequence import ImageSequence
 
@@ -25,16 +26,14 @@ RESAMPLING = {
 }
 
 
-def center_crop_slices(
-    image_size: tuple[int, int], crop_size: tuple[int, int] | None
-) -> tuple[slice, slice]:
+def center_crop_slices(image_size: int | Size, crop_size: int | Size | None) -> tuple[slice, slice]:
     """Return the rows and columns that a centre crop keeps.
 
     Parameters
     ----------
-    image_size : (int, int)
-        Height and width of the image in pixels.
-    crop_size : (int, int) or None
+    image_size : int or (int, int)
+        Height and width of the image in pixels; one number is both.
+    crop_size : int, (int, int) or None
         Height and width of the crop in pixels, None to keep everything.
 
     Returns
@@ -46,7 +45,7 @@ def center_crop_slices(
     Raises
     ------
     ValueError
-        If the crop is empty or larger than the image.
+        If a size is not positive, or the crop is larger than the image.
 
     Examples
     --------
@@ -54,20 +53,18 @@ def center_crop_slices(
     >>> center_crop_slices((256, 256), (224, 200))
     (slice(16, 240, None), slice(28, 228, None))
     """
-    if crop_size is None:
-        crop_size = image_size
-    if not all(0 < kept <= full for kept, full in zip(crop_size, image_size, strict=True)):
-        raise ValueError(
-            f"crop_size={crop_size} must be positive and not larger than image_size={image_size}."
-        )
-    top, left = (round((full - kept) / 2) for kept, full in zip(crop_size, image_size, strict=True))
-    return slice(top, top + crop_size[0]), slice(left, left + crop_size[1])
+    full = check_size(image_size, "image_size")
+    kept = full if crop_size is None else check_size(crop_size, "crop_size")
+    if kept[0] > full[0] or kept[1] > full[1]:
+        raise ValueError(f"crop_size={kept} must not be larger than image_size={full}.")
+    top, left = (round((outer - inner) / 2) for outer, inner in zip(full, kept, strict=True))
+    return slice(top, top + kept[0]), slice(left, left + kept[1])
 
 
 def iter_batches(
     images: Any,
-    image_size: tuple[int, int],
-    crop_size: tuple[int, int] | None = None,
+    image_size: int | Size,
+    crop_size: int | Size | None = None,
     batch_size: int = 32,
     jpeg_draft: bool = False,
     resample: str = "bicubic",
@@ -83,9 +80,9 @@ def iter_batches(
     ----------
     images : ImageSequence or any X that it accepts
         The images.
-    image_size : (int, int)
-        Height and width in pixels to resize to.
-    crop_size : (int, int) or None, default=None
+    image_size : int or (int, int)
+        Height and width in pixels to resize to; one number is both.
+    crop_size : int, (int, int) or None, default=None
         Height and width in pixels of the centre to keep. None keeps everything.
     batch_size : int, default=32
         Images in a batch. The last batch may be smaller.
@@ -118,6 +115,7 @@ def iter_batches(
     >>> [batch.shape for batch in iter_batches(images, (16, 16), batch_size=2)]
     [(2, 16, 16, 3), (2, 16, 16, 3), (1, 16, 16, 3)]
     """
+    image_size = check_size(image_size, "image_size")
     crop = center_crop_slices(image_size, crop_size)
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1.")
@@ -130,7 +128,7 @@ def iter_batches(
 
 def _generate(
     images: ImageSequence,
-    image_size: tuple[int, int],
+    image_size: Size,
     crop: tuple[slice, slice],
     batch_size: int,
     resample: str,
@@ -170,9 +168,7 @@ def _finished(batch: np.ndarray, jobs: "list[Future[None]]") -> np.ndarray:
     return batch
 
 
-def resize(
-    picture: np.ndarray | Image.Image, image_size: tuple[int, int], resample: str
-) -> np.ndarray:
+def resize(picture: np.ndarray | Image.Image, image_size: Size, resample: str) -> np.ndarray:
     """Return pixels of size (height, width), antialiased, uint8; themselves if they have it."""
     height, width = image_size
     if isinstance(picture, np.ndarray):

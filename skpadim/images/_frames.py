@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skpadim._sizes import Size
 from skpadim._threads import n_threads
 from skpadim.images._batches import DRAFT_FACTOR, MAX_THREADS, resize
 from skpadim.images._sequence import ImageSequence
@@ -22,13 +23,13 @@ class Frame(NamedTuple):
 
     path: str
     pixels: NDArray[np.uint8] | None
-    size: tuple[int, int]
+    size: Size
     error: str
 
 
 def iter_frames(
     paths: Iterable[str | None],
-    image_size: tuple[int, int],
+    image_size: Size,
     batch_size: int,
     jpeg_draft: bool = False,
     resample: str = "bicubic",
@@ -73,7 +74,7 @@ def _checked(path: str) -> ImageSequence | str:
 def _frame(
     path: str,
     images: ImageSequence | str,
-    image_size: tuple[int, int],
+    image_size: Size,
     draft_size: int | None,
     resample: str,
 ) -> Frame:

@@ -9,29 +9,13 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from skpadim._orientation import turn_upright, upright_size
+from skpadim._sizes import Size
+
 _Tag = ExifTags.Base
 
 # Modes whose numbers are not grey levels or RGB values, or not in that order.
 _MODES_TO_CONVERT = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV"}
-
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-_SIDEWAYS = {5, 6, 7, 8}
-
-# Where PNG keeps an orientation: the key in Image.info, and the bytes that announce it in a file.
-_PNG_EXIF = {
-    "exif": b"eXIf",
-    "xmp": b"XML:com.adobe.xmp",
-    "Raw profile type exif": b"Raw profile type exif",
-}
 
 LOAD_FOLDER = "skpadim.datasets.load_folder lists the images of a folder"
 
@@ -106,16 +90,13 @@ def read_file(
 
 def upright(image: Image.Image) -> Image.Image:
     """Load an image; return it the right way up, in a mode that holds grey levels or RGB."""
-    # PNG may carry its orientation behind the pixels, and TIFF is turned while it is loaded.
-    image.load()
-    orientation, file_format = _orientation(image), image.format
+    image = turn_upright(image)
+    file_format = image.format
     if image.mode in _MODES_TO_CONVERT:
         if "transparency" in image.info:
             # Pillow warns on the straight way from a palette with alpha to RGB.
             image = image.convert("RGBA")
         image = image.convert("RGB")
-    if orientation in _TRANSPOSE:
-        image = image.transpose(_TRANSPOSE[orientation])
     image.format = file_format
     return image
 
@@ -129,7 +110,7 @@ def stored_pixels(image: Image.Image) -> np.ndarray:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def check_file(path: str, name: str) -> tuple[int, int]:
+def check_file(path: str, name: str) -> Size:
     """Return (height, width) of a good file; decode it only if nothing less can tell."""
     try:
         _require_regular(path)
@@ -141,7 +122,7 @@ def check_file(path: str, name: str) -> tuple[int, int]:
         with image:
             has_scale = image.mode != "I" or image.format == "PPM"
             has_range = image.mode != "F"
-            size = _size_from_header(image, path)
+            size = upright_size(image, path)
             complete = _is_complete(image, path)
     except Exception as error:
         raise unreadable(name, error) from error
@@ -156,28 +137,6 @@ def check_file(path: str, name: str) -> tuple[int, int]:
 def _require_regular(path: str | os.PathLike[str]) -> None:
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise _IrregularFileError
-
-
-def _size_from_header(image: Image.Image, path: str) -> tuple[int, int] | None:
-    """Return (height, width) after EXIF orientation, or None if only decoding can tell."""
-    if image.format == "PNG":
-        with open(path, "rb") as file:
-            content = file.read()
-        if any(key not in image.info and mark in content for key, mark in _PNG_EXIF.items()):
-            return None
-    if _orientation(image) not in _SIDEWAYS:
-        return image.height, image.width
-    # Pillow's versions differ in which size a TIFF on its side has before loading.
-    return None if isinstance(image, TiffImageFile) else (image.width, image.height)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        # Not image.getexif(), which decodes a PNG to see what stands behind the pixels.
-        return Image.Image.getexif(image).get(_Tag.Orientation, 1)
-    except Exception:
-        # Malformed metadata do not spoil the pixels: other readers ignore them as well.
-        return 1
 
 
 def _is_complete(image: Image.Image, path: str) -> bool:

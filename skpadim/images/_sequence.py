@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 from PIL import Image
 
+from skpadim._sizes import Size
 from skpadim.images._pixels import (
     LOAD_FOLDER,
     check_file,
@@ -120,7 +121,7 @@ class ImageSequence:
         return (self[position] for position in range(len(self)))
 
     @property
-    def sizes(self) -> list[tuple[int, int]]:
+    def sizes(self) -> list[Size]:
         """Height and width of each image, known without decoding.
 
         Returns
@@ -239,7 +240,7 @@ class ImageSequence:
     def _pixels_of(opened: "np.ndarray | Image.Image") -> np.ndarray:
         return opened if isinstance(opened, np.ndarray) else stored_pixels(opened)
 
-    def _check(self, index: int) -> tuple[int, int]:
+    def _check(self, index: int) -> Size:
         """Return (height, width) of an image that is fit for use."""
         if isinstance(self._items[index], str):
             return check_file(self._items[index], self._name(index))

@@ -137,5 +137,5 @@ def test_numbers_of_pictures_are_checked(argument, number):
 
 @pytest.mark.parametrize("image_size", [63, (64, 63), (64, 64, 3), 128.0])
 def test_sizes_are_checked(image_size):
-    with pytest.raises(ValueError, match="image_size must be an int of at least 64"):
+    with pytest.raises(ValueError, match=r"image_size=.* must be one integer of at least 64 or"):
         make_inspection_images(1, 1, image_size=image_size)

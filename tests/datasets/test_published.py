@@ -340,6 +340,15 @@ def test_an_image_that_the_camera_turned_has_the_size_that_is_seen(disk):
     assert len(load_mvtec_ad(disk.root, "screw").X_test) == 2
 
 
+def test_a_mask_may_be_turned_as_its_image_is(disk):
+    write_mvtec(disk, "screw")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for path in ("screw/test/hole/000.png", "screw/ground_truth/hole/000_mask.png"):
+        Image.fromarray(BLACK.T.copy()).save(disk.root / path, exif=turned)
+    assert len(load_mvtec_ad(disk.root, "screw").X_test) == 2
+
+
 def test_an_image_with_a_mask_that_cannot_be_read_is_named(disk):
     write_mvtec(disk, "screw")
     (disk.root / "screw/test/hole/000.png").write_text("not a picture")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from skpadim.datasets import read_masks
+from skpadim.images import ImageSequence
 
 PIXELS = np.array([[0, 255, 0], [255, 255, 0]], dtype=np.uint8)
 
@@ -59,6 +60,27 @@ def test_the_way_a_mask_is_stored_does_not_matter(tmp_path, convert):
         image.putpalette([255 - value // 3 for value in range(768)])
     image.save(tmp_path / "mask.png")
     np.testing.assert_array_equal(read_masks([tmp_path / "mask.png"], (2, 3)), [PIXELS > 0])
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [
+        (3, lambda stored: stored[::-1, ::-1]),
+        (6, lambda stored: np.rot90(stored, -1)),
+        (8, np.rot90),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
+def test_a_mask_that_lies_on_its_side_is_turned_as_its_image_is(
+    tmp_path, suffix, orientation, turn
+):
+    path = tmp_path / f"mask.{suffix}"
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    Image.fromarray(PIXELS).convert("RGB").save(path, exif=tags, lossless=True)
+    expected = turn(PIXELS) > 0
+    np.testing.assert_array_equal(read_masks([path], expected.shape), [expected])
+    np.testing.assert_array_equal(ImageSequence([path])[0].max(axis=2) > 0, expected)
 
 
 def test_a_jpeg_is_defective_from_half_of_white_on(tmp_path):
@@ -164,7 +186,10 @@ def test_an_element_that_is_no_path_is_named_before_a_file_is_read(element):
 
 @pytest.mark.parametrize("size", [0, -3, (4,), (4, 0), (1, 2, 3), 4.5, None, "4"])
 def test_a_size_that_is_none_is_refused(size):
-    with pytest.raises(ValueError, match="size must be an int of at least 1"):
+    with pytest.raises(
+        ValueError,
+        match=r"^size=.* must be one positive integer or two, \(height, w",
+    ):
         read_masks([None], size)
 
 

@@ -465,8 +465,8 @@ def test_importing_it_imports_no_torch():
         ({"image_size": True}, "image_size=True must be"),
         ({"crop_size": (64, True)}, r"crop_size=\(64, True\) must be"),
         ({"crop_size": (1,)}, r"crop_size=\(1,\) must be"),
-        ({"crop_size": 256}, r"crop_size=\(256, 256\) must be .* not larger than image_size"),
-        ({"image_size": (64, 96), "crop_size": (32, 100)}, "not larger than image_size"),
+        ({"crop_size": 256}, r"crop_size=\(256, 256\) must not be larger than image_size=\(224"),
+        ({"image_size": (64, 96), "crop_size": (32, 100)}, "not be larger than image_size"),
     ],
 )
 def test_invalid_parameters_are_an_error_in_fit_and_in_transform(images, parameters, message):

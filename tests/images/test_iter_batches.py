@@ -132,9 +132,11 @@ def test_a_slice_without_images_has_no_batches(images):
 # ---------------------------------------------------------------------------------------- errors
 
 
-@pytest.mark.parametrize("crop_size", [(21, 30), (20, 31), (0, 5), (-1, 5)])
+@pytest.mark.parametrize("crop_size", [(21, 30), (20, 31)])
 def test_a_crop_that_does_not_fit_is_an_error_at_once(images, crop_size):
-    with pytest.raises(ValueError, match=r"crop_size=.* not larger than image_size=\(20, 30\)"):
+    with pytest.raises(
+        ValueError, match=r"crop_size=.* must not be larger than image_size=\(20, 30\)"
+    ):
         iter_batches(images, (20, 30), crop_size)
 
 
