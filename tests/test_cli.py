@@ -21,7 +21,7 @@ from PIL import Image
 
 import skpadim
 from skpadim import PaDiM, PatchEmbedder
-from skpadim.cli import _commands
+from skpadim.cli._commands import commands
 from skpadim.datasets import load_mvtec_ad, read_masks
 from skpadim.images import ImageSequence
 from skpadim.images._frames import iter_frames
@@ -30,7 +30,7 @@ COMMAND = [sys.executable, "-m", "skpadim"]
 
 
 def run(*arguments):
-    return CliRunner().invoke(_commands, list(map(str, arguments)))
+    return CliRunner().invoke(commands, list(map(str, arguments)))
 
 
 def start(*arguments, **streams):
@@ -602,7 +602,7 @@ def test_watch_leaves_the_signals_as_they_were(parts, model, tmp_path):
 def test_nothing_heavy_is_imported_for_help():
     code = (
         "import sys, skpadim.cli as cli\n"
-        "try: cli._commands(['predict', '--help'])\n"
+        "try: cli.commands(['predict', '--help'])\n"
         "except SystemExit: print({'torch', 'sklearn', 'scipy', 'numpy'} & set(sys.modules))"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout

@@ -23,8 +23,8 @@ from skpadim.display import (
     PixelRocCurveDisplay,
     ProCurveDisplay,
     ScoreDisplay,
-    _thinned,
 )
+from skpadim.display._curves import _thinned
 from skpadim.metrics import aupro_score, pro_curve
 
 THRESHOLD = 4.0

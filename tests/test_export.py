@@ -20,7 +20,8 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 import skpadim
-from skpadim import PaDiM, PatchEmbedder, PatchGaussian, export, export_onnx, export_openvino
+from skpadim import PaDiM, PatchEmbedder, PatchGaussian, export_onnx, export_openvino
+from skpadim.export import _formats, _graph
 from skpadim.heatmaps import Smoothing
 from skpadim.images import iter_batches
 
@@ -275,7 +276,7 @@ def test_a_graph_needs_neither_torch_nor_skpadim(detector, parts, tmp_path):
 @example(offset=-13.1, score=0.0, equal=True)
 def test_thresholds_in_float32_decide_as_those_in_float64(offset, score, equal):
     score = np.float32(offset if equal else score)
-    threshold = export._in_float32(offset)
+    threshold = _graph._in_float32(offset)
     assert threshold.dtype == np.float32
     assert (score >= threshold) == (np.float64(score) >= offset)
 
@@ -321,8 +322,8 @@ def test_the_threshold_can_be_changed_in_openvino(detector, parts, tmp_path):
 def pillow_and_graph(shape, size):
     """Resize noise, which is the hardest."""
     images = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), np.uint8)
-    graph = export._Graph()
-    resized = export._resized(graph, size)
+    graph = _graph._Graph()
+    resized = _graph._resized(graph, size)
     model = graph.finish(
         {"images": (np.uint8, ["n", "height", "width", 3])}, {resized: (np.uint8, None)}, {}
     )
@@ -546,7 +547,7 @@ def test_options_that_graphs_do_not_know_are_refused(tmp_path):
 
 @pytest.mark.parametrize("kind", [PaDiM, PatchEmbedder])
 def test_the_options_of_this_version_are_known(kind):
-    assert set(kind().get_params(deep=False)) == export._KNOWN_PARAMETERS[kind]
+    assert set(kind().get_params(deep=False)) == _formats._KNOWN_PARAMETERS[kind]
 
 
 def test_other_weights_are_refused(parts, tmp_path):
@@ -557,7 +558,7 @@ def test_other_weights_are_refused(parts, tmp_path):
 
 
 def test_a_graph_larger_than_the_format_allows_is_refused(on_embeddings, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "_MAX_BYTES", 1000)
+    monkeypatch.setattr(_formats, "_MAX_BYTES", 1000)
     with pytest.raises(ValueError, match=r"would take 0.0 GiB.*compact=True"):
         export_onnx(on_embeddings, tmp_path / "a.onnx")
 
