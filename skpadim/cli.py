@@ -161,9 +161,7 @@ _network_options = _with(
     ),
     click.option("--batch-size", type=click.IntRange(1), help="Images taken at a time."),
 )
-_overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace the file if there is one."
-)
+_overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what exists.")
 _format_options = _with(
     click.option("--csv", "form", flag_value="csv", help="Comma-separated, with a header."),
     click.option("--jsonl", "form", flag_value="jsonl", help="One JSON object a line."),
@@ -245,7 +243,7 @@ def _fit(
     # These are of this machine and this run.
     for embedder in (detector.embedder, detector.embedder_):
         embedder.set_params(device="auto", engine="auto")
-    save(detector.set_params(verbose=0, n_jobs=None), output)
+    save(detector.set_params(verbose=0, n_jobs=None), output, overwrite=overwrite)
     _say(f"{output}: {_n_images(len(images))}, threshold {detector.offset_:.2f}")
 
 
@@ -306,7 +304,8 @@ def _predict(
     if page is not None:
         _refuse_existing(page, overwrite)
     folders = [Path(path) for path in paths if path != "-" and os.path.isdir(path)]
-    _check_folders(folders, [folder for folder in (heatmaps, masks) if folder is not None])
+    outputs = [folder for folder in (heatmaps, masks) if folder is not None]
+    _check_folders(folders, outputs, overwrite)
     root = None if "-" in paths else _common_folder(paths)
     detector = _load(model, network)
     write, lines = _echo, _Lines(form, ("path", "score", "threshold", "decision", "error"))
@@ -505,7 +504,10 @@ def _calibrate(
     overwrite: bool,
     **network: Any,
 ) -> None:
-    """Set the threshold from good images that the model has not seen."""
+    """Set the threshold from good images that the model has not seen.
+
+    Without -o it is written into MODEL, with no need of --overwrite: that is what was asked for.
+    """
     if output is not None:
         _refuse_existing(output, overwrite)
     from skpadim._image_files import find_images
@@ -524,7 +526,7 @@ def _calibrate(
     before = getattr(calibrated, "offset_", None)
     calibrated.offset_ = detector.offset_
     calibrated.calibration_scores_ = detector.calibration_scores_
-    save(calibrated, output or model)
+    save(calibrated, output or model, overwrite=overwrite or output is None)
     change = "" if before is None else f", was {before:.2f}"
     source = _n_images(len(images))
     _say(f"{output or model}: threshold {detector.offset_:.2f}{change}, from {source}")
@@ -585,10 +587,15 @@ def _export(
 
     detector = _load(model, {"weights": weights})
     if output.suffix == ".onnx":
-        export_onnx(detector, output, resize=resize)
+        export_onnx(detector, output, resize=resize, overwrite=overwrite)
     else:
         export_openvino(
-            detector, output, precision=precision, calibration_images=images, resize=resize
+            detector,
+            output,
+            precision=precision,
+            calibration_images=images,
+            resize=resize,
+            overwrite=overwrite,
         )
     _say(str(output))
 
@@ -644,10 +651,14 @@ def _load(model: Path, network: dict[str, Any], *, decides: bool = True) -> "PaD
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise _InputError(f"{path} exists; give another name, or --overwrite.")
-    if not path.absolute().parent.is_dir():
-        raise _InputError(f"{path} lies in a folder that does not exist.")
+    from skpadim._files import check_new_file
+
+    try:
+        check_new_file(path, overwrite=overwrite)
+    except FileExistsError as error:
+        raise _InputError(f"{path} exists; give another name, or --overwrite.") from error
+    except FileNotFoundError as error:
+        raise _InputError(f"{path} lies in a folder that does not exist.") from error
 
 
 class _Result(NamedTuple):
@@ -827,7 +838,7 @@ def _from_stdin() -> Iterator[str | None]:
             yield path
 
 
-def _check_folders(inputs: list[Path], outputs: list[Path]) -> None:
+def _check_folders(inputs: list[Path], outputs: list[Path], overwrite: bool) -> None:
     from skpadim._image_files import IMAGE_EXTENSIONS, absolute, iter_images
 
     for folder in inputs:
@@ -841,6 +852,9 @@ def _check_folders(inputs: list[Path], outputs: list[Path]) -> None:
                 raise _InputError(
                     f"{output} lies in {folder}, whose images would become those written there."
                 )
+    for output in outputs:
+        if not overwrite and output.is_dir() and any(output.iterdir()):
+            raise _InputError(f"{output} is not empty; give another folder, or --overwrite.")
 
 
 def _common_folder(paths: tuple[str, ...]) -> str:
@@ -878,7 +892,7 @@ def _write_image(path: Path, image: Any, form: str) -> None:
     from skpadim._files import new_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(path) as unfinished, open(unfinished, "wb") as file:
+    with new_file(path, overwrite=True) as unfinished, open(unfinished, "wb") as file:
         image.save(file, form)
 
 
