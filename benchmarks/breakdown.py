@@ -19,6 +19,7 @@ from PIL import Image
 from skpadim import PaDiM, PatchEmbedder
 from skpadim.datasets import load_mvtec_ad
 from skpadim.gaussian import PatchGaussian, PatchMoments
+from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.heatmaps import heatmap_scores, to_heatmaps
 from skpadim.images import ImageSequence, iter_batches, read_image
 
@@ -63,7 +64,7 @@ def parts_of(X, embedder):
     moments = PatchMoments()
     clock("moments", lambda: [moments.update(batch) for batch in flat])
     gaussian = clock("factor", lambda: PatchGaussian().fit_moments(moments))
-    left_out = clock("factor for the threshold", lambda: gaussian.leave_one_out(moments))
+    left_out = clock("factor for the threshold", lambda: LeaveOneOut(moments, gaussian._factor))
     distances = clock("distances", lambda: [left_out.distances(batch) for batch in flat])
     grid = maps[0].shape[1:3]
     clock(

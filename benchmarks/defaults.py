@@ -43,9 +43,10 @@ from protocols import RESIZED, moved
 
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian
 from skpadim._masks import resize_mask
+from skpadim._threshold import conformal_offset
 from skpadim.datasets import make_inspection_images
 from skpadim.gaussian import PatchMoments
-from skpadim.gaussian._threshold import conformal_offset
+from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.heatmaps import heatmap_scores, resize_heatmaps, to_heatmaps
 
 SETTINGS = (
@@ -231,7 +232,7 @@ def print_thresholds(settings, sets):
             embeddings = detector.embedder.transform(images.reshape(-1, *images.shape[2:]))
             moments = moments_of(embeddings)
             gaussian = PatchGaussian().fit_moments(moments)
-            by_copy = gaussian.leave_one_out(moments).distances
+            by_copy = LeaveOneOut(moments, gaussian._factor).distances
             calibrations = {
                 "a copy": scores_by(by_copy, embeddings),
                 f"a {FOLDS}th of the images": scores_by_image(embeddings, images.shape[1]),

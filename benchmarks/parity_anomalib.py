@@ -38,7 +38,7 @@ ANOMALIB = {
 # What skpadim's does.
 SKPADIM = {
     "the recipe": {},
-    "with scipy's border": {"smoothing_mode": "reflect"},
+    "with scipy's border": {"smoothing__mode": "reflect"},
 }
 
 
@@ -127,7 +127,7 @@ def main():
             detector.set_params(n_components=100, embedder__engine="torch").fit(good)
             own = {}
             for title, parameters in SKPADIM.items():
-                detector.set_params(smoothing_mode="mirror").set_params(**parameters)
+                detector.set_params(smoothing__mode="mirror").set_params(**parameters)
                 own[title] = detector.predict_heatmap(new)
             for settings, how in ANOMALIB.items():
                 request = {

@@ -27,6 +27,7 @@ from skpadim._padim import _SPOOL_BYTES
 from skpadim._passes import _SHARD_SAMPLES, _SHARDS_PER_JOB
 from skpadim.datasets import load_mvtec_ad
 from skpadim.gaussian import PatchMoments
+from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.images import ImageSequence
 
 BATCH_SIZE = 32  # the default
@@ -58,7 +59,7 @@ def measure_parts(paths):
     check, _ = seconds(ImageSequence, paths)
     detector = PaDiM().fit(paths[:256])
     stream = detector._open(paths)
-    work, n_jobs = detector._heatmaps(stream), cpu_count()
+    work, n_jobs = detector._heatmaps(), cpu_count()
     size = ceil(n / n_jobs)
     shards = [stream.part(slice(i * size, (i + 1) * size)) for i in range(n_jobs)]
     # A first round, so that no worker has to import and build the network in the second.
@@ -75,7 +76,7 @@ def measure_parts(paths):
         rounds.append((pack, unpack + seconds(moments.merge, other)[0]))
     pack, merge = np.median(rounds, axis=0)
     solve, gaussian = seconds(detector._make_gaussian().fit_moments, moments)
-    leave_out, _ = seconds(gaussian.leave_one_out, moments)
+    leave_out, _ = seconds(LeaveOneOut, moments, gaussian._factor)
     return SimpleNamespace(
         check=check / n,
         embed=embed,

@@ -5,6 +5,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skpadim._inspection import Inspection
     from skpadim._padim import PaDiM
     from skpadim._report import report
     from skpadim.embedding import PatchEmbedder
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from skpadim.gaussian import PatchGaussian
     from skpadim.persistence import load, save
 
+    __version__: str
+
 __all__ = [
+    "Inspection",
     "PaDiM",
     "PatchEmbedder",
     "PatchGaussian",
@@ -22,9 +26,9 @@ __all__ = [
     "report",
     "save",
 ]
-__version__ = "0.1.0"
 
 _HOMES = {
+    "Inspection": "skpadim._inspection",
     "PaDiM": "skpadim._padim",
     "PatchEmbedder": "skpadim.embedding",
     "PatchGaussian": "skpadim.gaussian",
@@ -43,6 +47,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
+    if name == "__version__":
+        return import_module("importlib.metadata").version("skpadim")
     if not name.startswith("_") and any(module.name == name for module in iter_modules(__path__)):
         return import_module(f"skpadim.{name}")
     raise AttributeError(f"module 'skpadim' has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """The estimator: composes images, embedding, Gaussians and heatmaps."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sized
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from copy import copy
 from functools import partial
@@ -12,26 +12,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
+from skpadim._embeddings import validate_embeddings
+from skpadim._estimators import check_unchanged, snapshot, unfitted_copy
+from skpadim._inspection import Inspection, target_size
+from skpadim._labels import only_good
 from skpadim._passes import Work, passes_over
-from skpadim._streams import EmbeddingStream, ImageStream, Stream
+from skpadim._streams import Embedder, Stream
+from skpadim._threshold import ThresholdMixin, check_calibrated
 from skpadim.embedding import PatchEmbedder
+from skpadim.embedding._passthrough import Passthrough
 from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._reduction import PROJECTIONS, select_dimensions
-from skpadim.gaussian._threshold import check_calibrated, choose_offset
-from skpadim.gaussian._validation import (
-    check_unchanged,
-    only_good,
-    snapshot,
-    unfitted_copy,
-    validate_embeddings,
-)
-from skpadim.heatmaps import check_smoothing, heatmap_scores, to_heatmaps
+from skpadim.heatmaps import Smoothing, heatmap_scores, to_heatmaps
 from skpadim.images import ImageSequence
 
 # Embeddings of the first training images stay in memory for the second pass, up to this size; the
@@ -44,7 +42,7 @@ _SPOOL_BYTES = 128 * 2**20
 _FREE_EMBEDDER_PARAMETERS = ("batch_size", "device", "engine", "verbose")
 
 
-class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
+class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     """Detect and locate defects in images after seeing good ones only.
 
     Each image is turned into embeddings of its patches by a pretrained network. Good images give
@@ -78,20 +76,11 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     compact : bool, default=False
         Whether to keep the factors of the Gaussians in 16-bit integers, which halves the model, in
         memory and on disk. Scores change by about 1e-5 of themselves.
-    smoothing : float, default=4.0
-        Size of the filter on heatmaps, in pixels of the network's input (in grid cells with
-        "passthrough"): the standard deviation of the Gaussian filter, or the width of the uniform
-        one, which must be odd; 0 for none. Like the three parameters that follow, it may be changed
-        after `fit`, but the threshold then needs :meth:`calibrate`.
-    smoothing_filter : {"gaussian", "uniform"}, default="gaussian"
-        Weights of the filter. "uniform" is the mean over a square.
-    smoothing_mode : {"reflect", "mirror", "constant"}, default="reflect"
-        What the filter finds beyond the border of a heatmap, by the names of
-        :func:`scipy.ndimage.gaussian_filter`: the heatmap mirrored with its last pixel repeated,
-        mirrored without, or zeros.
-    interpolation : {"nearest", "bilinear", "bicubic"}, default="bilinear"
-        From the patch grid to the image. With "nearest" and ``smoothing=0`` the score of an image
-        is that of its most anomalous patch.
+    smoothing : float or Smoothing, default=4.0
+        Standard deviation of the Gaussian filter on heatmaps, in pixels of the network's input (in
+        grid cells with "passthrough"); 0 for none. A :class:`~skpadim.heatmaps.Smoothing` for
+        other filters, borders and interpolations. It may be changed after `fit`, but the threshold
+        then needs :meth:`calibrate`.
     contamination : "auto" or float, default="auto"
         With "auto" the threshold comes from `false_alarm_rate`. A share in (0, 0.5] of the training
         images that are defective: that share of them falls below the threshold.
@@ -114,8 +103,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
 
     Attributes
     ----------
-    embedder_ : PatchEmbedder or "passthrough"
-        The embedder in use.
+    embedder_ : PatchEmbedder
+        The embedder in use; with "passthrough" what stands in for it.
     gaussian_ : PatchGaussian
         The Gaussians, of the selected dimensions.
     components_ : ndarray or None
@@ -171,10 +160,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         "reg_covar": [Interval(Real, 0, None, closed="left")],
         "reg_relative": ["boolean"],
         "compact": ["boolean"],
-        "smoothing": [Interval(Real, 0, None, closed="left")],
-        "smoothing_filter": [StrOptions({"gaussian", "uniform"})],
-        "smoothing_mode": [StrOptions({"reflect", "mirror", "constant"})],
-        "interpolation": [StrOptions({"nearest", "bilinear", "bicubic"})],
+        "smoothing": [Interval(Real, 0, None, closed="left"), Smoothing],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
         "memory": [str, HasMethods(["cache"]), None],
@@ -194,10 +180,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         reg_covar: float = 0.1,
         reg_relative: bool = True,
         compact: bool = False,
-        smoothing: float = 4.0,
-        smoothing_filter: str = "gaussian",
-        smoothing_mode: str = "reflect",
-        interpolation: str = "bilinear",
+        smoothing: float | Smoothing = 4.0,
         contamination: float | str = "auto",
         false_alarm_rate: float = 0.05,
         memory: Any = None,
@@ -212,9 +195,6 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         self.reg_relative = reg_relative
         self.compact = compact
         self.smoothing = smoothing
-        self.smoothing_filter = smoothing_filter
-        self.smoothing_mode = smoothing_mode
-        self.interpolation = interpolation
         self.contamination = contamination
         self.false_alarm_rate = false_alarm_rate
         self.memory = memory
@@ -224,7 +204,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
 
     def _validate_params(self) -> None:
         super()._validate_params()
-        check_smoothing(self.smoothing, self.smoothing_filter)
+        if isinstance(self.smoothing, Smoothing):
+            self.smoothing._validate_params()
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> "PaDiM":
@@ -256,23 +237,18 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         """
         task = self._begin_fit(X, y, n_subtasks=2)
         model = unfitted_copy(self)
-        stream = model._start(X, y, ensure_min_samples=2)
+        stream = model._start(X, y, at_least=2)
         gaussian = model._make_gaussian()
-        size = (len(stream), prod(stream.grid_shape), stream.n_channels)
-        gaussian._check_memory(*size, leaves_one_out=self.contamination == "auto")
+        gaussian._check_memory(len(stream), prod(stream.grid_shape), stream.n_channels)
         passes = passes_over(stream, self.n_jobs, _SPOOL_BYTES)
         with closing(passes.learn()) as steps:
             moments = _last(task.follow("learn", steps, passes.n_steps))
-        gaussian.fit_moments(moments, overwrite_moments=True)
-        if self.contamination == "auto":
-            distances = gaussian.leave_one_out(moments).distances
-        else:
-            distances = gaussian._distances
+        distances = gaussian._learn(moments)
         del moments
-        work = partial(_scores, heatmaps=model._heatmaps_by(distances, stream))
+        model._set_fitted(stream, gaussian)
+        work = partial(_scores, heatmaps=model._heatmaps(distances))
         with closing(passes.map(work, "Calibrating")) as steps:
             scores = np.concatenate(list(task.follow("calibrate", steps, passes.n_steps)))
-        model._adopt(stream, gaussian)
         model._set_offset(scores, self.contamination)
         self._become(model)
         task.end(X, y)
@@ -316,29 +292,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             stream, gaussian = model._start(X, y), model._make_gaussian()
         with closing(passes_over(stream, self.n_jobs).learn()) as steps:
             moments = _last(steps)
-        model._adopt(stream, gaussian.partial_fit_moments(moments))
+        model._set_fitted(stream, gaussian.partial_fit_moments(moments))
         return self._become(model)
-
-    def calibrate(self, X: Any, y: Any = None) -> "PaDiM":
-        """Set the threshold from good images that the model has not seen.
-
-        Parameters
-        ----------
-        X : images, or embeddings with "passthrough"
-            Good ones.
-        y : array-like of shape (n_images,), int, or None
-            Labels: images that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
-
-        Returns
-        -------
-        PaDiM
-            The estimator, with an `offset_` that a fresh good image is below with a probability of
-            at most `false_alarm_rate`.
-        """
-        self._validate_params()
-        self._set_offset(only_good(self.score_samples(X), y), "auto")
-        return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Score images; larger is more normal.
@@ -353,40 +308,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         ndarray of shape (n_images,), float64
             ``-predict_heatmap(X).max(axis=(1, 2))``.
         """
-        stream = self._open(X)
-        return self._map(partial(_scores, heatmaps=self._heatmaps(stream)), stream)
-
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Score images relative to the threshold.
-
-        Parameters
-        ----------
-        X : images, or embeddings with "passthrough"
-            Images to score.
-
-        Returns
-        -------
-        ndarray of shape (n_images,), float64
-            ``score_samples(X) - offset_``; negative for defective images.
-        """
-        check_is_fitted(self, "gaussian_")
-        check_calibrated(self)
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> NDArray[np.intp]:
-        """Return whether images are good or defective.
-
-        Parameters
-        ----------
-        X : images, or embeddings with "passthrough"
-            Images to judge.
-
-        Returns
-        -------
-        ndarray of shape (n_images,), int
-            +1 for good, -1 for defective.
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        return self._map(partial(_scores, heatmaps=self._heatmaps()), self._open(X))
 
     def predict_heatmap(
         self, X: Any, size: int | tuple[int, int] | str | None = None
@@ -414,7 +336,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         ValueError
             If `size` is none of these.
         """
-        return self._collect(X, size, lambda heatmap, resized: resized, np.float32)
+        return self._collect(X, size, Inspection.heatmap_at, np.float32)
 
     def predict_mask(
         self, X: Any, size: int | tuple[int, int] | str | None = None
@@ -434,9 +356,35 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             True where the heatmap exceeds the threshold ``-offset_``. At every size, an image has
             such a pixel exactly if `predict` calls it defective.
         """
-        check_is_fitted(self, "gaussian_")
+        self._check_fitted()
         check_calibrated(self)
-        return self._collect(X, size, self._mask, np.bool_)
+        return self._collect(X, size, Inspection.mask_at, np.bool_)
+
+    def iter_inspect(self, X: Any) -> Generator[Inspection, None, None]:
+        """Inspect images one by one: score, decision, heatmap and mask from one pass.
+
+        Parameters
+        ----------
+        X : images, or embeddings with "passthrough"
+            Images to inspect.
+
+        Returns
+        -------
+        generator of Inspection
+            One :class:`~skpadim.Inspection` for each image, in their order. They are computed batch
+            by batch; closing the generator early ends the work.
+
+        Raises
+        ------
+        NotFittedError
+            At once, if the detector is not fitted or has no threshold.
+        TypeError, ValueError
+            At once, if X is not images, or an image cannot be used.
+        """
+        self._check_fitted()
+        check_calibrated(self)
+        # No yield here, or errors would wait for the first image.
+        return self._inspect(self._open(X))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log-likelihood of a patch.
@@ -459,41 +407,45 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         work = partial(_log_likelihoods, gaussian=self._gaussian_alone())
         return float(self._map(work, stream).mean())
 
-    def _start(self, X: Any, y: Any, ensure_min_samples: int = 1) -> Stream:
-        """Open good images, to begin to learn from."""
-        if isinstance(self.embedder, str) and self.embedder == "passthrough":
-            X = only_good(validate_embeddings(self, X, reset=True), y)
-            _check_enough(X, ensure_min_samples)
-            return EmbeddingStream(X, self.grid_shape_, self._select(X.shape[2]))
-        embedder = (
-            PatchEmbedder(self.embedder) if isinstance(self.embedder, str) else clone(self.embedder)
-        ).fit()
-        images = only_good(ImageSequence(X), y)
+    def _check_fitted(self) -> None:
+        check_is_fitted(self, "gaussian_")
+
+    def _start(self, X: Any, y: Any, at_least: int = 1) -> Stream:
+        """Open good samples, to begin to learn from."""
+        samples: Any
+        if self.embedder == "passthrough":
+            samples = validate_embeddings(self, X, reset=True)
+            embedder: Embedder = Passthrough(self.grid_shape_, self.n_features_in_)
+        else:
+            named = isinstance(self.embedder, str)
+            embedder = (PatchEmbedder(self.embedder) if named else clone(self.embedder)).fit()
+            samples = ImageSequence(X)
         # Before the network is built, and its weights are perhaps downloaded.
-        _check_enough(images, ensure_min_samples)
-        channels = self._select(embedder.output_shape[2], embedder.layer_depths)
-        return ImageStream(images, embedder, channels, self.memory, self.verbose)
+        samples = only_good(samples, y, at_least)
+        return Stream(samples, embedder, self._select(embedder), self.memory, self.verbose)
 
     def _open(self, X: Any, y: Any = None) -> Stream:
-        """Open images, or the good ones where there are labels, as the fitted model sees them."""
-        check_is_fitted(self, "gaussian_")
-        channels = self.components_
-        if channels is not None and channels.ndim == 2:
-            channels = None
-        if isinstance(self.embedder_, str):
-            X = validate_embeddings(self, X, reset=False, dtype=self.gaussian_.location_.dtype)
-            return EmbeddingStream(only_good(X, y), self.grid_shape_, channels)
-        images = only_good(ImageSequence(X), y)
-        embedder = self._checked_embedder(self.embedder_)
-        return ImageStream(images, embedder, channels, self.memory, self.verbose)
+        """Open samples, or the good ones where there are labels, as the fitted model sees them."""
+        self._check_fitted()
+        samples: Any
+        if isinstance(self.embedder_, Passthrough):
+            dtype = self.gaussian_.location_.dtype
+            samples = validate_embeddings(self, X, reset=False, dtype=dtype)
+        else:
+            samples = ImageSequence(X)
+        samples = only_good(samples, y)
+        # Else components_ are a projection.
+        channels = self.components_ if self.gaussian_.components_ is None else None
+        return Stream(samples, self._embedder_in_use(), channels, self.memory, self.verbose)
 
-    def _checked_embedder(self, embedder: PatchEmbedder) -> PatchEmbedder:
-        """Make sure that the embedder in use is the one of the fit."""
+    def _embedder_in_use(self) -> Any:
+        """Return the embedder of the fit, made sure to have the weights that it had then."""
+        embedder: Any = self.embedder_
         if isinstance(self.embedder, PatchEmbedder):
             # A model may well be used on another device than it was fitted on.
             for name in _FREE_EMBEDDER_PARAMETERS:
                 setattr(embedder, name, getattr(self.embedder, name))
-        if embedder.weights_hash != self.weights_hash_:
+        if embedder.weights_hash != getattr(self, "weights_hash_", None):
             raise ValueError(
                 f"the weights of backbone={embedder.backbone!r} are not those that the model was "
                 f"fitted with: their SHA-256 is {embedder.weights_hash[:8]}..., not "
@@ -502,11 +454,13 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             )
         return embedder
 
-    def _select(
-        self, n_dimensions: int, layer_depths: tuple[int, ...] | None = None
-    ) -> NDArray[np.intp] | None:
+    def _select(self, embedder: Embedder) -> NDArray[np.intp] | None:
         return select_dimensions(
-            n_dimensions, self.n_components, self.reduction, self.random_state, layer_depths
+            embedder.output_shape[2],
+            self.n_components,
+            self.reduction,
+            self.random_state,
+            embedder.layer_depths,
         )
 
     def _make_gaussian(self) -> PatchGaussian:
@@ -518,20 +472,16 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             reg_covar=self.reg_covar,
             reg_relative=self.reg_relative,
             compact=self.compact,
+            contamination=self.contamination,
             random_state=self.random_state,
         )
 
-    def _become(self, model: "PaDiM") -> "PaDiM":
-        # At once, and only now that nothing can fail: errors and Ctrl-C leave the old model.
-        self.__dict__ = model.__dict__
-        return self
-
-    def _adopt(self, stream: Stream, gaussian: PatchGaussian) -> None:
-        """Take over what was learnt; a threshold of before does not hold any more."""
+    def _set_fitted(self, stream: Stream, gaussian: PatchGaussian) -> None:
+        """Set what was learnt; a threshold of before does not hold any more."""
         for name in ("offset_", "calibration_scores_"):
             self.__dict__.pop(name, None)
-        self.embedder_: str | PatchEmbedder = stream.embedder
-        if isinstance(stream, ImageStream):
+        self.embedder_ = stream.embedder
+        if stream.embedder.weights_hash is not None:
             self.grid_shape_: tuple[int, ...] = stream.grid_shape
             self.weights_hash_ = stream.embedder.weights_hash
         self.gaussian_ = gaussian
@@ -539,12 +489,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         self.n_samples_seen_ = gaussian.n_samples_seen_
         self._stream_parameters = snapshot(self._get_stream_parameters())
 
-    def _set_offset(self, scores: NDArray[np.float64], contamination: float | str) -> None:
-        self.offset_ = choose_offset(scores, contamination, self.false_alarm_rate)
-        self.calibration_scores_ = scores
-
     def _get_stream_parameters(self) -> dict[str, Any]:
-        """Get the parameters that what was learnt depends on."""
+        """Return the parameters that what was learnt depends on."""
         names = ("embedder", "n_components", "reduction", "random_state")
         parameters = {name: getattr(self, name) for name in names}
         if isinstance(self.embedder, PatchEmbedder):
@@ -558,62 +504,46 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         with closing(passes_over(stream, self.n_jobs).map(work, "Scoring")) as steps:
             return np.concatenate(list(steps))
 
-    def _iter_heatmaps(self, stream: Stream) -> Generator[NDArray[np.float32], None, None]:
-        return passes_over(stream, self.n_jobs).map(self._heatmaps(stream), "Scoring")
+    def _inspect(self, stream: Stream) -> Generator[Inspection, None, None]:
+        threshold = getattr(self, "offset_", np.nan)  # which heatmaps do not need
+        sizes = stream.image_sizes
+        with closing(passes_over(stream, self.n_jobs).map(self._heatmaps(), "Scoring")) as steps:
+            for heatmap, size in zip(chain.from_iterable(steps), sizes, strict=True):
+                yield Inspection(heatmap, threshold, stream.resized, size)
 
     def _collect(
         self,
         X: Any,
         size: int | tuple[int, int] | str | None,
-        show: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray],
+        show: Callable[[Inspection, Any], NDArray],
         dtype: type,
     ) -> Any:
-        """Show each heatmap as decisions are made on it, and at the size wanted."""
+        """Show each image at the size wanted."""
         stream = self._open(X)
-        sizes = stream.target_sizes(size)
-        with closing(self._iter_heatmaps(stream)) as steps:
-            shown = (
-                show(heatmap, heatmap if target is None else stream.resized(heatmap, target))
-                for heatmap, target in zip(chain.from_iterable(steps), sizes, strict=True)
-            )
-            if size == "image":
+        shape = target_size(size, stream.image_sizes[0])  # a bad size is told now
+        with closing(self._inspect(stream)) as inspections:
+            shown = (show(inspection, size) for inspection in inspections)
+            if isinstance(size, str):
                 return list(shown)
             # Straight into one array: a list that is stacked in the end takes the memory twice.
-            image = np.dtype((dtype, sizes[0] or stream.heatmap_size))
+            image = np.dtype((dtype, shape or stream.heatmap_size))
             return np.fromiter(shown, image, count=len(stream))
 
-    def _mask(
-        self, heatmap: NDArray[np.float32], resized: NDArray[np.float32]
-    ) -> NDArray[np.bool_]:
-        # In float64, as decision_function compares: float32 could turn a tie around.
-        threshold = np.float64(-self.offset_)
-        if heatmap.max() <= threshold:
-            return np.zeros(resized.shape, dtype=bool)
-        mask = resized > threshold
-        if not mask.any():
-            # Interpolation can miss a peak that just exceeds the threshold: its place stands.
-            mask.flat[resized.argmax()] = True
-        return mask
-
-    def _heatmaps(self, stream: Stream) -> Work:
-        gaussian = self._gaussian_alone()
-        gaussian._check_fitted()
-        # Embeddings are not checked again: they were when they were made, or came in.
-        return self._heatmaps_by(gaussian._distances, stream)
-
-    def _heatmaps_by(self, distances: Work, stream: Stream) -> Work:
-        # Functions that can be pickled, without the estimator, for workers.
+    def _heatmaps(self, distances: Work | None = None) -> Work:
+        """Return what makes heatmaps: it can be pickled, without the estimator, for workers."""
+        if distances is None:
+            gaussian = self._gaussian_alone()
+            gaussian._check_fitted()
+            # Embeddings are not checked again: they were when they were made, or came in.
+            distances = gaussian._distances
+        height, width, _ = self.embedder_.output_shape
         return partial(
             _heatmaps,
             distances=distances,
-            grid_shape=stream.grid_shape,
-            size=stream.heatmap_size,
-            **self._heatmap_parameters(),
+            grid_shape=(height, width),
+            size=self.embedder_.input_size,
+            smoothing=self.smoothing,
         )
-
-    def _heatmap_parameters(self) -> dict[str, Any]:
-        names = ("smoothing", "smoothing_filter", "smoothing_mode", "interpolation")
-        return {name: getattr(self, name) for name in names}
 
     def _gaussian_alone(self) -> PatchGaussian:
         # Without the moments that partial_fit keeps: workers do not need them, and they are large.
@@ -625,21 +555,12 @@ class PaDiM(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        passthrough = isinstance(self.embedder, str) and self.embedder == "passthrough"
+        passthrough = self.embedder == "passthrough"
         tags.input_tags.two_d_array = passthrough
         tags.input_tags.three_d_array = True
         tags.input_tags.string = not passthrough
         tags.no_validation = not passthrough
         return tags
-
-
-def _check_enough(good: Sized, ensure_min_samples: int) -> None:
-    if len(good) < ensure_min_samples:
-        raise ValueError(
-            f"X has n_samples={len(good)} good sample: one sample has no covariance. Give at least "
-            f"{ensure_min_samples} good images, and 1 / false_alarm_rate - 1 or more for the rate "
-            "to hold."
-        )
 
 
 def _last(steps: Iterable[PatchMoments]) -> PatchMoments:
@@ -653,9 +574,10 @@ def _heatmaps(
     distances: Work,
     grid_shape: tuple[int, int],
     size: tuple[int, int],
-    **parameters: Any,
+    smoothing: float | Smoothing,
 ) -> NDArray[np.float32]:
-    return to_heatmaps(distances(batch).reshape(len(batch), *grid_shape), size, **parameters)
+    maps = distances(batch).reshape(len(batch), *grid_shape)
+    return to_heatmaps(maps, size, smoothing=smoothing)
 
 
 def _scores(batch: NDArray, *, heatmaps: Work) -> NDArray[np.float64]:

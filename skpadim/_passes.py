@@ -1,12 +1,13 @@
 """Passes over what a detector is given: in this process, or in shards that workers take."""
 
 import pickle
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from contextlib import closing, suppress
 from itertools import chain, islice
 from math import ceil
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -28,24 +29,27 @@ _MAX_LOSSES = 3
 Work: TypeAlias = Callable[[NDArray], NDArray]
 
 
-class Passes(Protocol):
+class Passes(ABC):
     """Passes over a stream: one to learn from it, then others.
 
     Generators that are left early have to be closed, which ends what workers are at.
     """
 
     @property
+    @abstractmethod
     def n_steps(self) -> int:
         """Number of steps of the next pass."""
 
+    @abstractmethod
     def learn(self) -> Generator[PatchMoments, None, None]:
         """Yield moments of all samples so far; later passes are over what was learnt."""
 
+    @abstractmethod
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Yield the results of work, which can be pickled, on each batch of embeddings."""
+        """Yield the results of work, which can be pickled, in the order of the samples."""
 
 
-class OneProcess:
+class OneProcess(Passes):
     """Passes in this process, batch by batch, on all of its cores.
 
     Embeddings that `learn` has seen stay in memory for later passes, up to `spool_bytes`; the
@@ -59,11 +63,9 @@ class OneProcess:
 
     @property
     def n_steps(self) -> int:
-        """Number of steps of the next pass."""
         return len(self._spool) + _n_batches(self._stream)
 
     def learn(self) -> Generator[PatchMoments, None, None]:
-        """Learn from all samples, see :class:`Passes`."""
         moments = PatchMoments(len(self._stream))
         n_spooled = 0
         try:
@@ -77,12 +79,11 @@ class OneProcess:
             self._stream = self._stream.part(slice(n_spooled, moments.n_samples))
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Yield the results of some work on each batch."""
         for batch in chain(self._spool, self._stream.batches(progress=progress)):
             yield work(batch)
 
 
-class Shards:
+class Shards(Passes):
     """The same passes in shards, which workers take by joblib; moments and results come back."""
 
     def __init__(self, stream: Stream, n_jobs: int, n_samples: int) -> None:
@@ -95,11 +96,9 @@ class Shards:
 
     @property
     def n_steps(self) -> int:
-        """Number of steps of the next pass."""
         return len(self._shards)
 
     def learn(self) -> Generator[PatchMoments, None, None]:
-        """Learn from all samples, see :class:`Passes`."""
         moments = PatchMoments()
         learnt = []
         # As they come: in any other order, those of many shards might have to wait in memory for
@@ -114,7 +113,6 @@ class Shards:
             self._shards = [self._shards[number] for number in sorted(learnt)]
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        """Yield the results of some work on each shard."""
         results = self._run(_Mapped(work), progress, "generator")
         try:
             for _, result in results:

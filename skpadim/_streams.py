@@ -2,8 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
-from copy import copy
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -13,131 +12,82 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_memory
 from tqdm import tqdm
 
+from skpadim._estimators import caller_level
 from skpadim._sizes import Size, check_size
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._extractor import resolve_device
-from skpadim.gaussian._validation import caller_level
+from skpadim.embedding._passthrough import Passthrough
 from skpadim.heatmaps import resize_heatmaps
 from skpadim.images import ImageSequence, center_crop_slices
 
-# Batches of embeddings that come as they are.
-_BATCH_BYTES = 16 * 2**20
-
-# What the size of heatmaps may be besides numbers.
-_ALSO = "None, 'image', "
+Embedder: TypeAlias = PatchEmbedder | Passthrough
 
 
-class EmbeddingStream:
-    """Embeddings (n_samples, n_positions, n_dimensions) that come as they are.
+class Stream:
+    """Samples of a detector, embedded batch by batch, of which embeddings `channels` are kept.
 
-    A pixel of a heatmap is a cell of the grid. Of the dimensions, `channels` are kept.
-    """
-
-    embedder = "passthrough"
-    device = "cpu"
-
-    def __init__(
-        self, X: NDArray, grid_shape: tuple[int, ...], channels: NDArray[np.intp] | None
-    ) -> None:
-        self._X = X
-        self.channels = channels
-        self.n_channels = X.shape[2] if channels is None else len(channels)
-        height, width = (1, 1, *grid_shape)[-2:]
-        self.grid_shape = self.heatmap_size = (height, width)
-        self.batch_size = max(1, _BATCH_BYTES // X[0].nbytes)
-
-    def __len__(self) -> int:
-        return len(self._X)
-
-    def part(self, samples: slice) -> "EmbeddingStream":
-        """Return a stream of some of the samples; the others do not go with it."""
-        stream = copy(self)
-        stream._X = self._X[samples]
-        return stream
-
-    def progress_bar(self, description: str) -> tqdm:
-        """Return a bar that shows nothing: there is no work to wait for."""
-        return tqdm(disable=True)
-
-    def batches(self, progress: str = "") -> Iterator[NDArray]:
-        """Yield embeddings of shape (n_batch, n_positions, n_channels)."""
-        for first in range(0, len(self), self.batch_size):
-            batch = self._X[first : first + self.batch_size]
-            yield batch if self.channels is None else batch[..., self.channels]
-
-    def target_sizes(self, size: Any) -> list[Size | None]:
-        """Return the size of each heatmap; None where nothing is to be resized."""
-        if isinstance(size, str) and size == "image":
-            raise ValueError("size='image' needs images, but X holds embeddings.")
-        return [None if size is None else check_size(size, "size", also=_ALSO)] * len(self)
-
-    def resized(self, heatmap: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
-        """Return a heatmap at another size."""
-        return resize_heatmaps(heatmap[np.newaxis], size)[0]
-
-
-class ImageStream:
-    """Images, embedded batch by batch, of which embeddings `channels` are kept.
-
-    With `memory`, embeddings of all dimensions are cached.
+    Samples are images, or embeddings (n_samples, n_positions, n_dimensions) for an embedder that
+    hands them on. With `memory`, embeddings of images are cached, in all of their dimensions.
     """
 
     def __init__(
         self,
-        images: ImageSequence,
-        embedder: PatchEmbedder,
-        channels: NDArray[np.intp] | None,
-        memory: Any,
-        verbose: int,
+        samples: Any,
+        embedder: Embedder,
+        channels: NDArray[np.intp] | None = None,
+        memory: Any = None,
+        verbose: int = 0,
     ) -> None:
-        self._images = images
-        self._memory = memory
-        self._verbose = verbose
+        self._samples = samples
         self.embedder = embedder
         self.channels = channels
         height, width, n_dimensions = embedder.output_shape
         self.n_channels = n_dimensions if channels is None else len(channels)
         self.grid_shape = (height, width)
         self.heatmap_size: Size = embedder.input_size
+        # Embeddings that are there already are no work to remember or to wait for.
+        works = not isinstance(embedder, Passthrough)
+        self._memory = memory if works else None
+        self._verbose = verbose if works else 0
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._samples)
 
     @property
     def batch_size(self) -> int:
-        """Number of images in a batch."""
+        """Number of samples in a batch."""
         return self.embedder.batch_size
 
     @property
     def device(self) -> str:
-        """Kind of device that the images are embedded on, as torch calls it."""
-        return resolve_device(self.embedder.device).type
+        """Kind of device that samples are embedded on, as torch calls it."""
+        name = self.embedder.device
+        return name if name == "cpu" else resolve_device(name).type
 
-    def part(self, samples: slice) -> "ImageStream":
-        """Return a stream of some of the images; no others go with it to another process."""
+    @property
+    def image_sizes(self) -> Sequence[Size | None]:
+        """Height and width of each image; None for embeddings."""
+        return getattr(self._samples, "sizes", [None] * len(self))
+
+    def part(self, samples: slice) -> "Stream":
+        """Return a stream of some of the samples; no others go with it to another process."""
         # Not copy(), which would do what is done on the way to another process.
-        stream = object.__new__(ImageStream)
-        stream.__dict__ = {**vars(self), "_images": self._images[samples]}
+        stream = object.__new__(Stream)
+        stream.__dict__ = {**vars(self), "_samples": self._samples[samples]}
         return stream
 
     def progress_bar(self, description: str) -> tqdm:
         """Return a bar that counts images, shown if the user wants to see one."""
         return tqdm(total=len(self), desc=description, unit=" images", disable=not self._verbose)
 
-    def batches(self, progress: str = "") -> Iterator[NDArray[np.float32]]:
-        """Yield embeddings of shape (n_batch, n_positions, n_channels), float32."""
+    def batches(self, progress: str = "") -> Iterator[NDArray]:
+        """Yield embeddings of shape (n_batch, n_positions, n_channels)."""
         if len(self) == 0:
             return
         with self.progress_bar(progress) if progress else tqdm(disable=True) as bar:
             for batch in self._embed() if self._memory is None else self._embed_remembered():
                 yield batch.reshape(len(batch), -1, batch.shape[-1])
                 bar.update(len(batch))
-
-    def target_sizes(self, size: Any) -> list[Size | None]:
-        """Return the size of each heatmap; None where nothing is to be resized."""
-        if isinstance(size, str) and size == "image":
-            return list(self._images.sizes)
-        return [None if size is None else check_size(size, "size", also=_ALSO)] * len(self)
 
     def resized(self, heatmap: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
         """Return a heatmap at a size for the whole image; what was cropped away is 0."""
@@ -146,18 +96,19 @@ class ImageStream:
         whole[center_crop_slices(frame_size, self.heatmap_size)] = heatmap
         return resize_heatmaps(whole[np.newaxis], size)[0]
 
-    def _embed(self) -> Iterator[NDArray[np.float32]]:
-        return self.embedder.iter_embed(self._images, self.channels)
+    def _embed(self) -> Iterator[NDArray]:
+        return self.embedder.iter_embed(self._samples, self.channels)
 
     def _embed_remembered(self) -> Iterator[NDArray[np.float32]]:
         # All dimensions are kept, whichever are asked for: so all searches share them. Fingerprints
         # tell what an embedding depends on: files may change under their names.
         memory = check_memory(self._memory)
         embed = memory.cache(_embed_batch, ignore=["embedder", "images"])
-        fingerprint = self.embedder.fingerprint()
+        embedder: Any = self.embedder
+        fingerprint = embedder.fingerprint()
         for start in range(0, len(self), self.batch_size):
-            batch = self._images[start : start + self.batch_size]
-            call = (fingerprint, batch.fingerprint(), self.embedder, batch)
+            batch = self._samples[start : start + self.batch_size]
+            call = (fingerprint, batch.fingerprint(), embedder, batch)
             try:
                 embeddings = embed(*call)
             except OSError as error:
@@ -183,11 +134,8 @@ class ImageStream:
         self.__dict__ = {**state, "embedder": _unpickled(state["embedder"])}
 
 
-Stream: TypeAlias = ImageStream | EmbeddingStream
-
-
 @lru_cache(maxsize=1)
-def _unpickled(embedder: bytes) -> PatchEmbedder:
+def _unpickled(embedder: bytes) -> Embedder:
     """Return the same embedder for all shards, so that a process builds the network only once."""
     return cloudpickle.loads(embedder)
 

@@ -14,12 +14,12 @@ from sklearn.metrics import auc
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skpadim._labels import image_labels
 from skpadim._masks import read_masks_at, resize_mask
-from skpadim.gaussian._threshold import check_calibrated
+from skpadim._threshold import check_calibrated
 from skpadim.images import ImageSequence
 from skpadim.metrics import aupro_score, pixel_roc_curve, pro_curve
 from skpadim.metrics._validation import check_max_fpr
-from skpadim.model_selection import image_labels
 
 __all__ = ["HeatmapDisplay", "PixelRocCurveDisplay", "ProCurveDisplay", "ScoreDisplay"]
 

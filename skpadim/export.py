@@ -22,12 +22,12 @@ from sklearn.utils.validation import check_is_fitted
 from skpadim._files import check_new_file, new_file
 from skpadim._padim import PaDiM
 from skpadim._sizes import Size, check_size
+from skpadim._threshold import check_calibrated
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._patch_embedder import _name
 from skpadim.gaussian._factors import Factor
-from skpadim.gaussian._threshold import check_calibrated
 from skpadim.gaussian._triangles import blocks_of
-from skpadim.heatmaps import axis_matrices
+from skpadim.heatmaps import Smoothing
 from skpadim.images import ImageSequence, center_crop_slices, iter_batches
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ _MAX_BYTES = 2**31 - 2**20
 _KNOWN_PARAMETERS = {
     PaDiM: {
         *("embedder", "n_components", "reduction", "reg_covar", "reg_relative", "compact"),
-        *("smoothing", "smoothing_filter", "smoothing_mode", "interpolation"),
-        *("contamination", "false_alarm_rate", "memory", "n_jobs", "random_state", "verbose"),
+        *("smoothing", "contamination", "false_alarm_rate"),
+        *("memory", "n_jobs", "random_state", "verbose"),
     },
     PatchEmbedder: {
         *("backbone", "layers", "grid_stride", "neighborhood", "alignment"),
@@ -316,7 +316,7 @@ def _check_size(detector: PaDiM) -> None:
     gaussian = detector.gaussian_
     n_bytes = gaussian.factor_.nbytes + gaussian.location_.nbytes
     if isinstance(detector.embedder_, PatchEmbedder):
-        network = detector._checked_embedder(detector.embedder_)._extractor().network
+        network = detector._embedder_in_use()._extractor().network
         n_bytes += sum(tensor.nbytes for tensor in network.state_dict().values())
     if n_bytes > _MAX_BYTES:
         raise ValueError(
@@ -545,7 +545,7 @@ def _to_onnx(
     on_grid = graph.apply(
         "Reshape", graph.cast(distances, np.float32), graph.integers(-1, *grid_shape)
     )
-    rows, columns = axis_matrices(grid_shape, size, **detector._heatmap_parameters())
+    rows, columns = Smoothing.of(detector.smoothing).axis_matrices(grid_shape, size)
     tall = graph.apply("MatMul", graph.constant(rows), on_grid)
     heatmap = graph.apply("MatMul", tall, graph.constant(columns.T), name="heatmap")
     peak = graph.apply("ReduceMax", heatmap, graph.integers(1, 2), keepdims=0)

@@ -1,25 +1,140 @@
 """Distances on the grid -> heatmaps at image size -> image scores."""
 
 from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skpadim._sizes import Size, check_size
 from skpadim._threads import ONE_BLAS_THREAD
 
-__all__ = ["heatmap_scores", "resize_heatmaps", "to_heatmaps"]
+__all__ = ["Smoothing", "heatmap_scores", "resize_heatmaps", "to_heatmaps"]
+
+
+class Smoothing(BaseEstimator):
+    """How distances on the grid become a smooth heatmap.
+
+    Beginners need nothing of it: ``PaDiM(smoothing=4.0)`` is ``PaDiM(smoothing=Smoothing(4.0))``.
+    The other parameters are what other implementations do, see :mod:`skpadim.recipes`.
+
+    Parameters
+    ----------
+    size : float, default=4.0
+        Size of the filter, in pixels of the heatmap: the standard deviation of "gaussian", the
+        width of "uniform", which must be odd; 0 for none.
+    filter : {"gaussian", "uniform"}, default="gaussian"
+        The Gaussian filter of the paper [1]_, cut off at four standard deviations, or the mean over
+        a square.
+    mode : {"reflect", "mirror", "constant"}, default="reflect"
+        What the filter finds beyond the border of a heatmap, by the names of
+        :func:`scipy.ndimage.gaussian_filter`: the heatmap mirrored with its last pixel repeated,
+        mirrored without, or zeros.
+    interpolation : {"nearest", "bilinear", "bicubic"}, default="bilinear"
+        From the patch grid to the image. Bicubic is what the paper has [1]_; it can overshoot at
+        sharp peaks. With "nearest" and ``size=0`` the score of an image is that of its most
+        anomalous patch. Pixel centres are at halves (``align_corners=False`` elsewhere).
+
+    See Also
+    --------
+    skpadim.heatmaps.to_heatmaps : Applies it.
+
+    References
+    ----------
+    .. [1] Defard, T., Setkov, A., Loesch, A., & Audigier, R. (2021). PaDiM: a patch distribution
+       modeling framework for anomaly detection and localization. ICPR workshops.
+       https://arxiv.org/abs/2011.08785
+
+    Examples
+    --------
+    >>> from skpadim import PaDiM
+    >>> from skpadim.heatmaps import Smoothing
+    >>> detector = PaDiM(smoothing=Smoothing(5, filter="uniform", mode="constant"))
+    >>> detector.set_params(smoothing__interpolation="bicubic").smoothing
+    Smoothing(filter='uniform', interpolation='bicubic', mode='constant', size=5)
+    """
+
+    _parameter_constraints: dict = {
+        "size": [Interval(Real, 0, None, closed="left")],
+        "filter": [StrOptions({"gaussian", "uniform"})],
+        "mode": [StrOptions({"reflect", "mirror", "constant"})],
+        "interpolation": [StrOptions({"nearest", "bilinear", "bicubic"})],
+    }
+
+    def __init__(
+        self,
+        size: float = 4.0,
+        *,
+        filter: str = "gaussian",
+        mode: str = "reflect",
+        interpolation: str = "bilinear",
+    ) -> None:
+        self.size = size
+        self.filter = filter
+        self.mode = mode
+        self.interpolation = interpolation
+
+    @classmethod
+    def of(cls, smoothing: "float | Smoothing") -> "Smoothing":
+        """Return what the parameter `smoothing` of a detector stands for.
+
+        Parameters
+        ----------
+        smoothing : float or Smoothing
+            A number is the size of the default filter.
+
+        Returns
+        -------
+        Smoothing
+            The smoothing itself, or a new one of that size.
+        """
+        return smoothing if isinstance(smoothing, Smoothing) else cls(smoothing)
+
+    def axis_matrices(
+        self, grid_shape: tuple[int, ...], size: Size
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Compute the matrices A and B of ``heatmap = A distances B'``.
+
+        Parameters
+        ----------
+        grid_shape : tuple of int (grid_height, grid_width)
+            Shape of the grid.
+        size : tuple of int (height, width)
+            Size of the heatmap, in pixels.
+
+        Returns
+        -------
+        rows : ndarray of shape (height, grid_height), float32
+            A, read-only.
+        columns : ndarray of shape (width, grid_width), float32
+            B, read-only.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid.
+        """
+        how = (self.size, self.filter, self.mode, self.interpolation)
+        rows, columns = (
+            _axis_matrix(n_cells, n_pixels, *how)
+            for n_cells, n_pixels in zip(grid_shape, size, strict=True)
+        )
+        return rows, columns
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if self.filter == "uniform" and self.size != 0 and self.size % 2 != 1:
+            raise ValueError(
+                f"size={self.size} is the width of a uniform filter: it must be an odd number of "
+                "pixels, so that the filter has a centre, or 0."
+            )
 
 
 def to_heatmaps(
-    distances: NDArray,
-    size: int | Size,
-    *,
-    smoothing: float = 4.0,
-    smoothing_filter: str = "gaussian",
-    smoothing_mode: str = "reflect",
-    interpolation: str = "bilinear",
+    distances: NDArray, size: int | Size, *, smoothing: float | Smoothing = 4.0
 ) -> NDArray[np.float32]:
     """Bring distances on a grid to image size and smooth them.
 
@@ -32,18 +147,9 @@ def to_heatmaps(
         Distances of patches.
     size : int or (int, int)
         Height and width of the heatmaps, in pixels; one number is both.
-    smoothing : float, default=4.0
-        Size of the filter in pixels: the standard deviation of "gaussian", the width of "uniform",
-        which must be odd; 0 for none.
-    smoothing_filter : {"gaussian", "uniform"}, default="gaussian"
-        The Gaussian filter of the paper [1]_, cut off at four standard deviations, or the mean over
-        a square.
-    smoothing_mode : {"reflect", "mirror", "constant"}, default="reflect"
-        What is beyond the border, by the names of `scipy.ndimage`: the map mirrored with its last
-        pixel repeated, mirrored without, or zeros.
-    interpolation : {"nearest", "bilinear", "bicubic"}, default="bilinear"
-        Bicubic is what the paper has [1]_; it can overshoot at sharp peaks. Pixel centres are at
-        halves (``align_corners=False`` elsewhere).
+    smoothing : float or Smoothing, default=4.0
+        Standard deviation of a Gaussian filter [1]_, in pixels, 0 for none; or a
+        :class:`~skpadim.heatmaps.Smoothing` for other filters, borders and interpolations.
 
     Returns
     -------
@@ -53,7 +159,7 @@ def to_heatmaps(
     Raises
     ------
     ValueError
-        If a uniform filter is not an odd number of pixels wide, or if `size` is not positive.
+        If a parameter of the smoothing is invalid, or if `size` is not positive.
 
     References
     ----------
@@ -71,46 +177,10 @@ def to_heatmaps(
     >>> heatmaps.shape, heatmaps.dtype
     ((1, 56, 56), dtype('float32'))
     """
-    matrices = axis_matrices(
-        distances.shape[1:],
-        check_size(size, "size"),
-        smoothing=smoothing,
-        smoothing_filter=smoothing_filter,
-        smoothing_mode=smoothing_mode,
-        interpolation=interpolation,
+    return _apply(
+        distances,
+        *Smoothing.of(smoothing).axis_matrices(distances.shape[1:], check_size(size, "size")),
     )
-    return _apply(distances, *matrices)
-
-
-def axis_matrices(
-    grid_shape: tuple[int, ...],
-    size: Size,
-    *,
-    smoothing: float,
-    smoothing_filter: str,
-    smoothing_mode: str,
-    interpolation: str,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return matrices A (height, grid_height) and B (width, grid_width) of ``A distances B'``.
-
-    They are read-only, float32, and make :func:`to_heatmaps` of the distances.
-    """
-    check_smoothing(smoothing, smoothing_filter)
-    how = (float(smoothing), smoothing_filter, smoothing_mode, interpolation)
-    rows, columns = (
-        _axis_matrix(n_cells, n_pixels, *how)
-        for n_cells, n_pixels in zip(grid_shape, size, strict=True)
-    )
-    return rows, columns
-
-
-def check_smoothing(smoothing: float, smoothing_filter: str) -> None:
-    """Raise if a uniform filter is not an odd number of pixels wide, hence has no centre."""
-    if smoothing_filter == "uniform" and smoothing != 0 and smoothing % 2 != 1:
-        raise ValueError(
-            f"smoothing={smoothing} is the width of a uniform filter: it must be an odd number of "
-            "pixels, so that the filter has a centre, or 0."
-        )
 
 
 def resize_heatmaps(heatmaps: NDArray, size: int | Size) -> NDArray[np.float32]:
@@ -164,14 +234,10 @@ def _apply(maps: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.float32
 
 @lru_cache(maxsize=64)
 def _axis_matrix(
-    n_cells: int,
-    n_pixels: int,
-    smoothing: float,
-    smoothing_filter: str,
-    smoothing_mode: str,
-    interpolation: str,
+    n_cells: int, n_pixels: int, size: float, filter: str, mode: str, interpolation: str
 ) -> NDArray[np.float32]:
     """Matrix (n_pixels, n_cells) that interpolates along one axis and then smooths."""
+    Smoothing(size, filter=filter, mode=mode, interpolation=interpolation)._validate_params()
     centres = ((np.arange(n_pixels) + 0.5) * (n_cells / n_pixels) - 0.5)[:, np.newaxis]
     below = np.floor(centres).astype(int)
     if interpolation == "nearest":
@@ -187,11 +253,11 @@ def _axis_matrix(
     cells = np.clip(cells, 0, n_cells - 1)
     matrix = np.zeros((n_pixels, n_cells))
     np.add.at(matrix, (np.arange(n_pixels)[:, np.newaxis], cells), weights)
-    if smoothing > 0:
-        if smoothing_filter == "gaussian":
-            matrix = gaussian_filter1d(matrix, smoothing, axis=0, mode=smoothing_mode)
+    if size > 0:
+        if filter == "gaussian":
+            matrix = gaussian_filter1d(matrix, size, axis=0, mode=mode)
         else:
-            matrix = uniform_filter1d(matrix, int(smoothing), axis=0, mode=smoothing_mode)
+            matrix = uniform_filter1d(matrix, int(size), axis=0, mode=mode)
     in_float32 = matrix.astype(np.float32)
     in_float32.setflags(write=False)
     return in_float32

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, make_scorer, roc_auc_score
 from sklearn.model_selection import BaseCrossValidator, KFold
 
+from skpadim._labels import check_labels
 from skpadim._masks import read_masks_at
 from skpadim.metrics import aupro_score, pixel_roc_auc_score
 
@@ -134,29 +135,6 @@ class InlierKFold(BaseCrossValidator):
             ``n_splits``.
         """
         return self.n_splits
-
-
-def check_labels(y: NDArray) -> None:
-    """Raise if there are labels other than +1 and -1."""
-    labels = np.unique(np.asarray(y))
-    if not set(labels.tolist()) <= {1, -1}:
-        raise ValueError(
-            f"y has the labels {labels.tolist()[:5]}; as everywhere in scikit-learn's outlier "
-            "detection, +1 is good and -1 is defective. From 1 = defective: y = 1 - 2 * y."
-        )
-
-
-def image_labels(y: ArrayLike | None, n_images: int) -> NDArray | None:
-    """Return the labels, one for each image; raise if they are not."""
-    if y is None:
-        return None
-    labels = np.asarray(y)
-    if labels.shape != (n_images,):
-        raise ValueError(
-            f"y has the shape {labels.shape} for {n_images} images; give one label for each."
-        )
-    check_labels(labels)
-    return labels
 
 
 def _image_roc_auc(y: NDArray, scores: NDArray) -> float:

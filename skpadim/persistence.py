@@ -26,13 +26,15 @@ from skpadim._files import check_new_file, new_file
 from skpadim._padim import PaDiM
 from skpadim._sizes import check_size
 from skpadim.embedding import PatchEmbedder
+from skpadim.embedding._passthrough import Passthrough
 from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._triangles import count_entries
+from skpadim.heatmaps import Smoothing
 
 __all__ = ["load", "save"]
 
 # Of the layout below. A file of a higher one is refused; those of all lower ones are read.
-_FORMAT = 1
+_FORMAT = 2
 
 _PACKAGES = ("skpadim", "numpy", "pillow", "scikit-learn", "torch", "torchvision")
 
@@ -42,6 +44,9 @@ _LEFT_OUT = ("memory",)
 _FLOATS = ("float32", "float64")
 # What arrays may be, by the names that the format has for dtypes.
 _DTYPES = {"F32": "float32", "F64": "float64", "I16": "int16", "I64": "int64"}
+
+# Parameters that are objects with parameters of their own.
+_NESTED = {"embedder": PatchEmbedder, "smoothing": Smoothing}
 
 # Limits to what a file may ask of the machine that uses it: no network has a coarser grid, images
 # are no larger than Pillow takes without a warning, and no heatmap is smoothed further.
@@ -179,7 +184,10 @@ def load(path: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None
     """
     header, arrays = _read(Path(path))
     try:
-        return _make_detector(dict(header.detector), arrays, weights)
+        record = dict(header.detector)
+        if header.format == 1:
+            record = _from_format_1(record)
+        return _make_detector(record, arrays, weights)
     except _WeightsNeeded as error:
         raise ValueError(
             f"the detector in {os.fspath(path)!r} was fitted with weights from a file, "
@@ -321,7 +329,9 @@ def _encode(value: Any, name: str) -> Any:
     if name == "weights" and value not in ("imagenet", None):
         # Not the path, which is of one machine: a file might name what is none of its business.
         return {"file": Path(value).name}
-    if isinstance(value, PatchEmbedder):
+    if isinstance(value, Passthrough):
+        return "passthrough"
+    if isinstance(value, PatchEmbedder | Smoothing):
         return _encode_parameters(value.get_params(deep=False))
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
@@ -339,21 +349,21 @@ def _encode(value: Any, name: str) -> Any:
     )
 
 
-def _decode(value: Any, weights: Any) -> Any:
+def _decode(value: Any, name: str, weights: Any) -> Any:
     """Turn what JSON has into a parameter; sequences become tuples."""
     if isinstance(value, list):
-        return tuple(_decode(item, weights) for item in value)
+        return tuple(_decode(item, name, weights) for item in value)
     if isinstance(value, dict):
         if value.keys() == {"file"}:
             if weights is None:
                 raise _WeightsNeeded(value["file"])
             return weights
-        return PatchEmbedder(**_decode_parameters(value, weights))
+        return _NESTED[name](**_decode_parameters(value, weights))
     return value
 
 
 def _decode_parameters(parameters: dict[str, Any], weights: Any) -> dict[str, Any]:
-    decoded = {name: _decode(value, weights) for name, value in parameters.items()}
+    decoded = {name: _decode(value, name, weights) for name, value in parameters.items()}
     for name in ("weights", "embedder__weights"):
         if weights is not None and name in decoded:
             decoded[name] = weights
@@ -362,20 +372,38 @@ def _decode_parameters(parameters: dict[str, Any], weights: Any) -> dict[str, An
     return decoded
 
 
+def _from_format_1(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record in which what smooths heatmaps is one parameter."""
+    parameters = dict(record["parameters"])
+    names = {
+        "size": "smoothing",
+        "filter": "smoothing_filter",
+        "mode": "smoothing_mode",
+        "interpolation": "interpolation",
+    }
+    values = {name: parameters.pop(old) for name, old in names.items()}
+    return record | {"parameters": parameters | {"smoothing": values}}
+
+
 def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: Any) -> PaDiM:
     detector = PaDiM(**_decode_parameters(record["parameters"], weights))
     detector._validate_params()
     _check_embedder(detector.embedder)
-    detector.embedder_ = _decode(record["embedder_"], weights)
-    _check_embedder(detector.embedder_)
-    if detector.smoothing > _MAX_SMOOTHING:
-        raise ValueError(f"it smooths heatmaps by {detector.smoothing} pixels")
     detector.grid_shape_ = grid = tuple(_integers(record["grid_shape_"], at_least=1))
+    embedder = _decode(record["embedder_"], "embedder", weights)
+    _check_embedder(embedder)
+    if isinstance(embedder, str):
+        detector.n_features_in_ = _integers([record["n_features_in_"]], at_least=1)[0]
+        embedder = Passthrough(grid, detector.n_features_in_)
+    detector.embedder_ = embedder
+    smoothing = Smoothing.of(detector.smoothing)
+    if smoothing.size > _MAX_SMOOTHING:
+        raise ValueError(f"it smooths heatmaps by {smoothing.size} pixels")
     detector.n_samples_seen_ = _integers([record["n_samples_seen_"]], at_least=1)[0]
     parameters = _decode_parameters(record["stream_parameters"], weights)
     if isinstance(detector.embedder, PatchEmbedder):
         # A parameter that is younger than the file had what is its default.
-        parameters.setdefault("embedder__resample", "bicubic")
+        parameters = PaDiM(embedder=PatchEmbedder())._get_stream_parameters() | parameters
     detector._stream_parameters = parameters
     if isinstance(detector.embedder_, PatchEmbedder):
         detector.weights_hash_ = _text(record["weights_hash_"])
@@ -386,13 +414,11 @@ def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: 
             raise ValueError(f"images of {size} pixels do not belong to a grid of {grid}")
         if prod(check_size(detector.embedder_.image_size, "image_size")) > _MAX_PIXELS:
             raise ValueError(f"it brings images to {detector.embedder_.image_size} pixels")
-    else:
-        detector.n_features_in_ = _integers([record["n_features_in_"]], at_least=1)[0]
-        if "feature_names_in_" in record:
-            names = [_text(name) for name in record["feature_names_in_"]]
-            if len(names) != detector.n_features_in_:
-                raise ValueError("it does not name all features")
-            detector.feature_names_in_ = np.array(names, dtype=object)
+    elif "feature_names_in_" in record:
+        names = [_text(name) for name in record["feature_names_in_"]]
+        if len(names) != detector.n_features_in_:
+            raise ValueError("it does not name all features")
+        detector.feature_names_in_ = np.array(names, dtype=object)
     detector.gaussian_ = _make_gaussian(dict(record["gaussian_"]), arrays, prod(grid))
     n_dimensions = detector.gaussian_.n_features_in_
     detector.components_ = detector.gaussian_.components_
@@ -460,7 +486,7 @@ def _make_gaussian(
         gaussian.ridge_ = take("ridge_", (n_left,), ("float64",))
     if "moments" in record:
         gaussian._moments = _make_moments(dict(record["moments"]), arrays, gaussian)
-        gaussian._intake = None
+        gaussian._moments_components = None
     return gaussian
 
 

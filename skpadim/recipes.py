@@ -11,6 +11,7 @@ from typing import Any
 
 from skpadim._padim import PaDiM
 from skpadim.embedding import PatchEmbedder
+from skpadim.heatmaps import Smoothing
 
 __all__ = [
     "paper",
@@ -67,7 +68,10 @@ def paper(
     """
     embedder = _embedder(backbone, weights, image_size=256, crop_size=224)
     return _padim(
-        embedder, random_state, n_components=_count(backbone, _PAPER), interpolation="bicubic"
+        embedder,
+        random_state,
+        n_components=_count(backbone, _PAPER),
+        smoothing=Smoothing(interpolation="bicubic"),
     )
 
 
@@ -152,7 +156,7 @@ def anomalib(
         random_state,
         n_components=_count(backbone, _PAPER),
         reg_covar=0.01001,
-        smoothing_mode="mirror",
+        smoothing=Smoothing(mode="mirror"),
     )
 
 
@@ -162,7 +166,7 @@ def ind_knn_ad(
     """Detector of ind_knn_ad's PaDiM.
 
     A ridge of 0.04, and bilinear maps that are not smoothed [1]_. It scores images by their most
-    anomalous patch, before the map is interpolated: ``set_params(interpolation="nearest")`` has
+    anomalous patch, before the map is interpolated: ``smoothing__interpolation="nearest"`` has
     these scores, and maps with squares.
 
     Parameters
@@ -187,9 +191,8 @@ def ind_knn_ad(
     Examples
     --------
     >>> from skpadim import recipes
-    >>> detector = recipes.ind_knn_ad().set_params(interpolation="nearest")
-    >>> detector.smoothing
-    0.0
+    >>> recipes.ind_knn_ad().set_params(smoothing__interpolation="nearest").smoothing
+    Smoothing(interpolation='nearest', size=0.0)
     """
     embedder = _embedder(backbone, weights, image_size=256, crop_size=224)
     return _padim(
@@ -197,7 +200,7 @@ def ind_knn_ad(
         random_state,
         n_components=_count(backbone, {"wide_resnet50_2": 250}),
         reg_covar=0.04,
-        smoothing=0.0,
+        smoothing=Smoothing(0.0),
     )
 
 
@@ -233,12 +236,15 @@ def anodet(
     Examples
     --------
     >>> from skpadim import recipes
-    >>> recipes.anodet().smoothing_mode
-    'mirror'
+    >>> recipes.anodet().smoothing
+    Smoothing(mode='mirror')
     """
     embedder = _embedder(backbone, weights, image_size=224, resample="bilinear")
     return _padim(
-        embedder, random_state, n_components=_count(backbone, _PAPER), smoothing_mode="mirror"
+        embedder,
+        random_state,
+        n_components=_count(backbone, _PAPER),
+        smoothing=Smoothing(mode="mirror"),
     )
 
 
@@ -272,17 +278,15 @@ def taikiinoue(
     Examples
     --------
     >>> from skpadim import recipes
-    >>> recipes.taikiinoue().smoothing_filter
-    'uniform'
+    >>> recipes.taikiinoue().smoothing
+    Smoothing(filter='uniform', mode='constant', size=21.0)
     """
     embedder = _embedder(backbone, weights, image_size=224, resample="bilinear")
     return _padim(
         embedder,
         random_state,
         n_components=_count(backbone, {"wide_resnet50_2": 550}),
-        smoothing=21.0,
-        smoothing_filter="uniform",
-        smoothing_mode="constant",
+        smoothing=Smoothing(21.0, filter="uniform", mode="constant"),
     )
 
 
@@ -316,8 +320,8 @@ def pangoraw(
     Examples
     --------
     >>> from skpadim import recipes
-    >>> recipes.pangoraw().interpolation
-    'nearest'
+    >>> recipes.pangoraw().smoothing
+    Smoothing(interpolation='nearest', size=0.0)
     """
     embedder = _embedder(backbone, weights, image_size=416, resample="bilinear")
     kept = dict.fromkeys(("resnet18", "resnet50", "wide_resnet50_2"), 100)
@@ -325,8 +329,7 @@ def pangoraw(
         embedder,
         random_state,
         n_components=_count(backbone, kept),
-        smoothing=0.0,
-        interpolation="nearest",
+        smoothing=Smoothing(0.0, interpolation="nearest"),
     )
 
 

@@ -21,6 +21,7 @@ from torch import nn
 
 import skpadim
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian, export, export_onnx, export_openvino
+from skpadim.heatmaps import Smoothing
 from skpadim.images import iter_batches
 
 GRID, N_FEATURES = (3, 4), 6
@@ -173,9 +174,9 @@ def test_graphs_agree_with_every_option_of_the_embedding(parts, tmp_path, option
         {"reg_relative": False, "reg_covar": 0.01},
         {"interpolation": "bicubic"},
         {"smoothing": 0},
-        {"smoothing": 0, "interpolation": "nearest"},
-        {"smoothing": 5, "smoothing_filter": "uniform", "smoothing_mode": "constant"},
-        {"smoothing_mode": "mirror"},
+        {"smoothing": Smoothing(0, interpolation="nearest")},
+        {"smoothing": Smoothing(5, filter="uniform", mode="constant")},
+        {"smoothing": Smoothing(mode="mirror")},
         {"contamination": 0.1},
     ],
     ids=str,

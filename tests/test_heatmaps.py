@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from skpadim.heatmaps import axis_matrices, heatmap_scores, resize_heatmaps, to_heatmaps
+from skpadim.heatmaps import Smoothing, heatmap_scores, resize_heatmaps, to_heatmaps
 
 
 @given(
@@ -22,7 +22,9 @@ def test_heatmaps_are_interpolated_then_filtered_distances(grid, size, smoothing
         torch.from_numpy(distances)[:, None], size=size, mode=interpolation, align_corners=False
     )[:, 0].numpy()
     expected = gaussian_filter(expected, (0, smoothing, smoothing), mode="reflect")
-    heatmaps = to_heatmaps(distances, size, smoothing=smoothing, interpolation=interpolation)
+    heatmaps = to_heatmaps(
+        distances, size, smoothing=Smoothing(smoothing, interpolation=interpolation)
+    )
     assert heatmaps.dtype == np.float32
     np.testing.assert_allclose(heatmaps, expected, rtol=1e-5, atol=2e-5)
 
@@ -48,27 +50,31 @@ def test_filters_and_borders_are_those_of_scipy(grid, size, smoothing, mode, int
         expected = gaussian_filter(expected, (0, width, width), mode=mode)
     else:
         expected = uniform_filter(expected, (1, width, width), mode=mode)
-    heatmaps = to_heatmaps(
-        distances,
-        size,
-        smoothing=width,
-        smoothing_filter=kind,
-        smoothing_mode=mode,
-        interpolation=interpolation,
-    )
+    smooth = Smoothing(width, filter=kind, mode=mode, interpolation=interpolation)
+    heatmaps = to_heatmaps(distances, size, smoothing=smooth)
     np.testing.assert_allclose(heatmaps, expected, rtol=1e-5, atol=2e-5)
 
 
 def test_nearest_heatmaps_without_smoothing_have_the_largest_distance_as_their_maximum():
     distances = np.random.default_rng(0).uniform(size=(3, 28, 28)).astype(np.float32)
-    heatmaps = to_heatmaps(distances, (224, 224), smoothing=0, interpolation="nearest")
+    heatmaps = to_heatmaps(distances, (224, 224), smoothing=Smoothing(0, interpolation="nearest"))
     np.testing.assert_array_equal(heatmaps.max(axis=(1, 2)), distances.max(axis=(1, 2)))
 
 
 @pytest.mark.parametrize("width", [2, 2.5, 20])
 def test_a_uniform_filter_without_a_centre_is_an_error(width):
-    with pytest.raises(ValueError, match=f"smoothing={width} is the width of a uniform filter"):
-        to_heatmaps(np.ones((1, 3, 3)), (9, 9), smoothing=width, smoothing_filter="uniform")
+    with pytest.raises(ValueError, match=f"size={width} is the width of a uniform filter"):
+        to_heatmaps(np.ones((1, 3, 3)), (9, 9), smoothing=Smoothing(width, filter="uniform"))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"interpolation": "linear"}, {"filter": "gausian"}, {"mode": "edge"}, {"size": -1}],
+)
+def test_a_parameter_that_smoothing_does_not_know_is_an_error(parameters):
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of Smoothing must be"):
+        to_heatmaps(np.ones((1, 3, 3)), (9, 9), smoothing=Smoothing(**parameters))
 
 
 def test_a_heatmap_does_not_depend_on_its_batch():
@@ -94,10 +100,6 @@ def test_a_heatmap_of_the_right_size_is_not_resampled():
     heatmaps = np.random.default_rng(0).uniform(size=(2, 8, 9)).astype(np.float32)
     assert resize_heatmaps(heatmaps, (8, 9)) is heatmaps
     assert resize_heatmaps(heatmaps, (16, 5)).shape == (2, 16, 5)
-    matrix, _ = axis_matrices(
-        *((4, 4), (8, 8)),
-        **{"smoothing": 0.0, "smoothing_filter": "gaussian"},
-        **{"smoothing_mode": "reflect", "interpolation": "bilinear"},
-    )
+    matrix, _ = Smoothing(0).axis_matrices((4, 4), (8, 8))
     with pytest.raises(ValueError, match="read-only"):
         matrix[0, 0] = 1

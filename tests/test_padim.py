@@ -23,7 +23,9 @@ from threadpoolctl import threadpool_info
 import skpadim._padim
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian
 from skpadim.gaussian import PatchMoments
-from skpadim.heatmaps import heatmap_scores, to_heatmaps
+from skpadim.gaussian._factors import factorize, ridge_of
+from skpadim.gaussian._leave_one_out import LeaveOneOut
+from skpadim.heatmaps import Smoothing, heatmap_scores, to_heatmaps
 from skpadim.model_selection import image_roc_auc
 
 few_images = pytest.mark.filterwarnings("ignore:false_alarm_rate=:UserWarning")
@@ -74,11 +76,11 @@ def test_scikit_learn_checks(estimator, check):
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"smoothing_mode": "mirror"},
-        {"smoothing_mode": "constant"},
-        {"smoothing": 3, "smoothing_filter": "uniform"},
-        {"smoothing": 0, "interpolation": "nearest"},
-        {"smoothing": 1, "interpolation": "bicubic", "smoothing_mode": "mirror"},
+        {"smoothing": Smoothing(mode="mirror")},
+        {"smoothing": Smoothing(mode="constant")},
+        {"smoothing": Smoothing(3, filter="uniform")},
+        {"smoothing": Smoothing(0, interpolation="nearest")},
+        {"smoothing": Smoothing(1, interpolation="bicubic", mode="mirror")},
         {"reduction": "semi-orthogonal", "n_components": 3, "random_state": 0},
         {"reduction": "npca", "n_components": 3},
     ],
@@ -99,10 +101,10 @@ def test_they_agree_whatever_becomes_of_the_distances(parameters, size):
 
 
 def test_a_uniform_filter_without_a_centre_is_refused_before_long_work():
-    detector = PaDiM(smoothing=4, smoothing_filter="uniform")
-    with pytest.raises(ValueError, match="smoothing=4 is the width of a uniform filter"):
+    detector = PaDiM(smoothing=Smoothing(4, filter="uniform"))
+    with pytest.raises(ValueError, match="size=4 is the width of a uniform filter"):
         detector.fit(["nowhere.png"])
-    with pytest.raises(ValueError, match="smoothing=4 is the width of a uniform filter"):
+    with pytest.raises(ValueError, match="size=4 is the width of a uniform filter"):
         detector.partial_fit(["nowhere.png"])
 
 
@@ -224,13 +226,14 @@ def test_embeddings_pass_through():
 
 
 def test_bicubic_maps_differ_from_bilinear_ones_and_are_those_of_heatmaps(good, new):
-    detector = PaDiM(embedder=small_embedder(), interpolation="bicubic", smoothing=0).fit(good)
+    bicubic = Smoothing(0, interpolation="bicubic")
+    detector = PaDiM(embedder=small_embedder(), smoothing=bicubic).fit(good)
     distances = detector.gaussian_.patch_distances(
         small_embedder().transform(new).reshape(len(new), -1, 176)
     ).reshape(-1, 8, 8)
-    expected = to_heatmaps(distances, (64, 64), smoothing=0, interpolation="bicubic")
+    expected = to_heatmaps(distances, (64, 64), smoothing=bicubic)
     np.testing.assert_allclose(detector.predict_heatmap(new), expected, rtol=1e-3, atol=1e-3)
-    bilinear = clone(detector).set_params(interpolation="bilinear").fit(good)
+    bilinear = clone(detector).set_params(smoothing__interpolation="bilinear").fit(good)
     assert np.abs(bilinear.predict_heatmap(new) - expected).max() > 0.1
 
 
@@ -249,7 +252,8 @@ def test_the_threshold_comes_from_leave_one_out_heatmaps():
     detector = PaDiM(embedder="passthrough", smoothing=0.8, false_alarm_rate=0.1).fit(X)
     patches = X.reshape(25, -1, 6)
     moments = PatchMoments().update(patches)
-    distances = PatchGaussian().fit_moments(moments).leave_one_out(moments).distances(patches)
+    factor = factorize(moments, ridge_of(moments, reg_covar=0.1, relative=True))
+    distances = LeaveOneOut(moments, factor).distances(patches)
     heatmaps = to_heatmaps(distances.reshape(25, 5, 4), (5, 4), smoothing=0.8)
     np.testing.assert_allclose(detector.calibration_scores_, heatmap_scores(heatmaps), rtol=1e-5)
     assert detector.offset_ == np.sort(detector.calibration_scores_)[1]
@@ -428,18 +432,19 @@ def test_progress_is_shown_in_images_when_asked(good, capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("where", ["fit_moments", "leave_one_out", "_distances"])
+@pytest.mark.parametrize(
+    "where",
+    ["PatchMoments.update", "_patch_gaussian.factorize", "_leave_one_out.LeaveOneOut.distances"],
+)
 def test_an_interrupted_fit_leaves_the_old_model(good, new, monkeypatch, where):
-    detector = PaDiM(embedder=small_embedder(), contamination=0.1).fit(good)
-    if where == "leave_one_out":
-        detector.set_params(contamination="auto")
+    detector = PaDiM(embedder=small_embedder()).fit(good)
     before = detector.decision_function(new)
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(PatchGaussian, where, interrupted)
+        patch.setattr(f"skpadim.gaussian.{where}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             detector.fit(good[:20])
     np.testing.assert_array_equal(detector.decision_function(new), before)

@@ -24,8 +24,9 @@ from sklearn.model_selection import GridSearchCV
 
 from skpadim import PaDiM, PatchEmbedder
 from skpadim._passes import OneProcess, Shards, passes_over
-from skpadim._streams import EmbeddingStream, ImageStream
+from skpadim._streams import Stream
 from skpadim._threads import n_threads
+from skpadim.embedding._passthrough import Passthrough
 from skpadim.images import ImageSequence
 from skpadim.model_selection import InlierKFold
 
@@ -159,8 +160,8 @@ def test_a_search_whose_candidates_use_workers_as_well_gives_the_same(parts):
     batch_size=st.sampled_from([1, 7, 32, 5000]),
 )
 def test_shards_are_of_whole_batches_and_neither_many_nor_large(n_samples, n_jobs, batch_size):
-    stream = EmbeddingStream(np.zeros((n_samples, 1, 1), np.float32), (), None)
-    stream.batch_size = batch_size
+    stream = Stream(np.zeros((n_samples, 1, 1), np.float32), Passthrough((), 1))
+    stream.embedder.batch_size = batch_size
     passes = passes_over(stream, n_jobs)
     if n_samples <= batch_size:
         assert isinstance(passes, OneProcess)
@@ -204,7 +205,6 @@ def test_paths_and_caches_are_found_from_another_working_directory(paths, tmp_pa
 def test_a_process_builds_one_network_for_all_shards(good):
     stream = small_detector()._start(good, None)
     shards = [pickle.loads(pickle.dumps(stream.part(slice(i, i + 4)))) for i in (0, 4)]
-    assert isinstance(shards[0], ImageStream)
     assert shards[0].embedder is shards[1].embedder
     assert shards[0].embedder is not stream.embedder
     other = pickle.loads(pickle.dumps(small_detector(batch_size=8)._start(good, None)))
@@ -214,7 +214,7 @@ def test_a_process_builds_one_network_for_all_shards(good):
 def test_scoring_workers_are_not_sent_the_moments_that_partial_fit_keeps(good, new):
     lean = small_detector(n_components=5).fit(good)
     heavy = small_detector(n_components=5).partial_fit(good)
-    works = [pickle.dumps(d._heatmaps(d._open(new))) for d in (lean, heavy)]
+    works = [pickle.dumps(d._heatmaps()) for d in (lean, heavy)]
     assert len(works[1]) == pytest.approx(len(works[0]), rel=0.01)
     assert len(pickle.dumps(heavy.gaussian_)) > 1.5 * len(pickle.dumps(lean.gaussian_))
 
@@ -330,7 +330,7 @@ def test_impossible_numbers_of_workers_are_refused(good, n_jobs, message):
 
 
 def test_workers_are_not_for_other_devices_than_processors():
-    stream = EmbeddingStream(np.zeros((40_000, 1, 1), np.float32), (), None)
+    stream = Stream(np.zeros((40_000, 1, 1), np.float32), Passthrough((), 1))
     stream.batch_size, stream.device = 32, "cuda"
     with pytest.raises(ValueError, match=r"n_jobs=2 .* device 'cuda': set n_jobs=None"):
         passes_over(stream, 2)

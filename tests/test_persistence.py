@@ -21,6 +21,7 @@ from sklearn.exceptions import NotFittedError
 
 import skpadim
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian, persistence
+from skpadim.heatmaps import Smoothing
 
 DATA = Path(__file__).parent / "data"
 GRID = (2, 3)
@@ -73,9 +74,9 @@ def rewritten(path, change):
         {"reduction": [4, 0, 2]},
         {"reduction": np.array([4, 0, 2]), "n_components": np.int64(3)},
         {"n_components": 3, "reduction": "semi-orthogonal", "random_state": 0},
-        {"contamination": 0.1, "smoothing": 0, "interpolation": "bicubic"},
-        {"smoothing": 3, "smoothing_filter": "uniform", "smoothing_mode": "constant"},
-        {"smoothing_mode": "mirror", "interpolation": "nearest"},
+        {"contamination": 0.1, "smoothing": Smoothing(0, interpolation="bicubic")},
+        {"smoothing": Smoothing(3, filter="uniform", mode="constant")},
+        {"smoothing": Smoothing(mode="mirror", interpolation="nearest")},
         {"reg_covar": np.float64(0.5), "reg_relative": False, "n_jobs": 2, "verbose": 0},
     ],
 )
@@ -381,8 +382,8 @@ class TestLoadingIsRefused:
 
     def test_newer_formats(self, tmp_path):
         path = skpadim.save(fitted(), tmp_path / "a.skpadim")
-        rewritten(path, lambda record, arrays: {**record, "format": 2, "detector": None})
-        with pytest.raises(ValueError, match=r"it is of format 2, .* Install a newer one"):
+        rewritten(path, lambda record, arrays: {**record, "format": 3, "detector": None})
+        with pytest.raises(ValueError, match=r"it is of format 3, .* Install a newer one"):
             skpadim.load(path)
 
     @pytest.mark.parametrize(
@@ -393,7 +394,7 @@ class TestLoadingIsRefused:
             (lambda r, a: r["detector"]["parameters"].update(colour="red"), "colour"),
             (lambda r, a: r["detector"]["parameters"].update(smoothing=1e12), "smooths"),
             (
-                lambda r, a: r["detector"]["parameters"].update(smoothing_filter="uniform"),
+                lambda r, a: r["detector"]["parameters"].update(smoothing={"filter": "uniform"}),
                 "width of a uniform filter",
             ),
             (lambda r, a: r["detector"].update(grid_shape_=[10**6, 10**6]), "shape"),
@@ -600,7 +601,7 @@ def test_each_format_has_files():
 def test_header(on_images, tmp_path):
     path = skpadim.save(on_images, tmp_path / "a.skpadim")
     header = persistence.read_header(path)
-    assert header.format == 1
+    assert header.format == 2
     assert header.versions["skpadim"] == skpadim.__version__
     assert header.detector["weights_hash_"] == on_images.weights_hash_
     assert os.fspath(tmp_path) not in json.dumps(header)

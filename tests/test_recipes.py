@@ -14,6 +14,7 @@ from sklearn.base import clone
 from torchvision import models
 
 from skpadim import recipes
+from skpadim.heatmaps import Smoothing
 from skpadim.images import read_image
 
 BICUBIC, BILINEAR, LANCZOS = (
@@ -254,7 +255,7 @@ def test_a_recipe_computes_what_its_source_does(name, networks, pictures):
     assert_allclose(detector.predict_heatmap(new), expected, rtol=1e-4)
     assert_allclose(-detector.score_samples(new), expected.max(axis=(1, 2)), rtol=1e-4)
     # What scores by the raw map score.
-    detector.set_params(smoothing=0, interpolation="nearest")
+    detector.set_params(smoothing=Smoothing(0, interpolation="nearest"))
     assert_allclose(-detector.score_samples(new), distances.max(axis=(1, 2)), rtol=1e-4)
 
 

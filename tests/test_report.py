@@ -293,7 +293,7 @@ def unscored(monkeypatch):
     def fail(*arguments):
         pytest.fail("images were scored before the error")
 
-    monkeypatch.setattr(PaDiM, "_iter_heatmaps", fail)
+    monkeypatch.setattr(PatchEmbedder, "iter_embed", fail)
 
 
 @pytest.mark.usefixtures("unscored")
@@ -391,11 +391,10 @@ def test_a_folder_that_cannot_be_written_to_is_told(detector, new):
 def test_an_interrupt_leaves_the_folder_as_it_was(detector, new, path, monkeypatch):
     path.write_text("outdated")
 
-    def interrupted(self, stream):
-        yield np.ones((2, 64, 64), np.float32)
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PaDiM, "_iter_heatmaps", interrupted)
+    monkeypatch.setattr(Image.Image, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         report(detector, new, path=path, overwrite=True)
     assert list(path.parent.iterdir()) == [path]
@@ -413,10 +412,10 @@ def test_a_file_that_disappears_on_the_way_is_told_and_leaves_nothing(detector, 
 
 
 def test_images_without_any_anomaly_make_a_page(detector, new, path, monkeypatch):
-    def flat(self, stream):
-        yield np.zeros((12, 64, 64), np.float32)
+    def flat(distances, size, smoothing):
+        return np.zeros((len(distances), *size), np.float32)
 
-    monkeypatch.setattr(PaDiM, "_iter_heatmaps", flat)
+    monkeypatch.setattr("skpadim._padim.to_heatmaps", flat)
     page = Page(report(detector, new, path=path))
     assert [image["score"] for image in page.images] == [0] * 12
     assert (page.data["lowest"], page.data["highest"]) == (0.001, 1.0)

@@ -7,13 +7,13 @@ import io
 import json
 import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from importlib.resources import files
 from numbers import Integral
 from pathlib import Path
 from string import Template
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,13 @@ from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import new_file
+from skpadim._labels import image_labels
 from skpadim._masks import check_masks, read_mask
 from skpadim._padim import PaDiM
 from skpadim._sizes import Size, check_size
-from skpadim._streams import ImageStream
 from skpadim._threads import n_threads
-from skpadim.gaussian._threshold import check_calibrated
-from skpadim.heatmaps import heatmap_scores
+from skpadim._threshold import check_calibrated
+from skpadim.embedding._passthrough import Passthrough
 from skpadim.images import ImageSequence
 
 # Pillow releases the GIL while it decodes, resizes and encodes.
@@ -139,9 +139,6 @@ def report(
     ...     page.name, page.stat().st_size < 200_000
     ('report.html', True)
     """
-    # Not at the top: it imports sklearn.metrics, which `import skpadim` does not need.
-    from skpadim.model_selection import image_labels
-
     _check_detector(detector)
     if not isinstance(title, str):
         raise TypeError(f"title must be a str; got {title!r}.")
@@ -155,10 +152,9 @@ def report(
     ):
         images = ImageSequence(X)
         labels = image_labels(y, len(images))
-        stream = cast(ImageStream, detector._open(images))
         sizes = [_reduced(size, int(image_size)) for size in images.sizes]
         truths = _pack_masks(masks, sizes)
-        pictures, heatmaps, scores = _inspect(detector, stream, images, sizes)
+        pictures, heatmaps, scores = _inspect(detector, images, sizes)
 
         order = np.argsort(scores, kind="stable")
         paths = images.paths
@@ -201,7 +197,7 @@ def _check_detector(detector: Any) -> None:
         )
     check_is_fitted(detector, "gaussian_")
     check_calibrated(detector)
-    if isinstance(detector.embedder_, str):
+    if isinstance(detector.embedder_, Passthrough):
         raise ValueError(
             "detector takes embeddings (embedder='passthrough'), but a report shows images. Fit a "
             "PaDiM with an embedder to images."
@@ -228,14 +224,14 @@ def _pack_masks(masks: Any, sizes: list[Size]) -> list[bytes]:
 
 
 def _inspect(
-    detector: PaDiM, stream: ImageStream, images: ImageSequence, sizes: list[Size]
+    detector: PaDiM, images: ImageSequence, sizes: list[Size]
 ) -> tuple[list[bytes], list[NDArray[np.float32]], NDArray[np.float64]]:
-    """Pictures as files, reduced heatmaps of whole images, and scores, in one pass."""
-    height, width = check_size(stream.embedder.image_size, "image_size")
+    """Return pictures as files, reduced heatmaps of whole images, and scores, from one pass."""
+    height, width = check_size(detector.embedder_.image_size, "image_size")
     heatmap_size = (-(-height // _REDUCTION), -(-width // _REDUCTION))
-    pictures: list[bytes] = []
+    pictures: list[Future[bytes]] = []
     heatmaps: list[NDArray[np.float32]] = []
-    scores: list[NDArray[np.float64]] = []
+    scores: list[float] = []
 
     def picture(index: int) -> bytes:
         return _encode(images[index], sizes[index])
@@ -243,14 +239,15 @@ def _inspect(
     # Only these threads hold images at their full size.
     pool = ThreadPoolExecutor(min(_MAX_THREADS, n_threads()), "skpadim-report")
     try:
-        with closing(detector._iter_heatmaps(stream)) as batches:
-            for batch in batches:
-                pictures += pool.map(picture, range(len(pictures), len(pictures) + len(batch)))
-                heatmaps += [stream.resized(heatmap, heatmap_size) for heatmap in batch]
-                scores.append(heatmap_scores(batch))
+        with closing(detector.iter_inspect(images)) as inspections:
+            for index, inspection in enumerate(inspections):
+                pictures.append(pool.submit(picture, index))
+                heatmaps.append(inspection.heatmap_at(heatmap_size))
+                scores.append(inspection.score)
+        encoded = [job.result() for job in pictures]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    return pictures, heatmaps, np.concatenate(scores)
+    return encoded, heatmaps, np.array(scores)
 
 
 def _reduced(size: Size, longest: int) -> Size:

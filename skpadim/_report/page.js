@@ -498,7 +498,7 @@ function svgElement(parent, name, attributes, text = "") {
 function drawHistogram() {
   const groups = hasLabels ? ["good", "defective"] : [""];
   const counts = groups.map((group) => {
-    const bins = new Array(BINS).fill(0);
+    const bins = Array.from({ length: BINS }, () => 0);
     data.images.forEach((image, rank) => {
       if (labelOf(image) === group) bins[Math.min(BINS - 1, Math.floor(BINS * toPlace(peaks[rank])))]++;
     });

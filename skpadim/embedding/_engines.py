@@ -4,8 +4,9 @@ import importlib
 import sys
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,9 +31,10 @@ _TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
 CONVERTING = threading.RLock()
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """What runs a network. It may be called from several threads."""
 
+    @abstractmethod
     def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed images (n, height, width, 3), uint8, as (n, rows, columns, d), float32."""
 
@@ -97,7 +99,7 @@ class PatchNetwork(torch.nn.Module):
         return align(maps, **self._alignment)
 
 
-class TorchEngine:
+class TorchEngine(Engine):
     """Run a network by torch."""
 
     def __init__(self, network: PatchNetwork, device: torch.device) -> None:
@@ -105,7 +107,6 @@ class TorchEngine:
         self._chunks = device.type == "cpu"
 
     def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed images, see :class:`Engine`."""
         chunk = len(batch)
         if self._chunks:
             chunk = max(1, _CPU_PIXELS // (batch.shape[1] * batch.shape[2]))
@@ -117,7 +118,7 @@ class TorchEngine:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(Engine):
     """Run a network by OpenVINO, compiled for this processor; its results must be torch's."""
 
     def __init__(self, network: PatchNetwork, input_size: Size, precision: str) -> None:
@@ -141,7 +142,6 @@ class OpenVinoEngine:
         self._check(network, input_size, precision)
 
     def __call__(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed images, see :class:`Engine`."""
         # Calls from several threads are independent because each has its own request. Requests are
         # kept, since making one takes a tenth of the time of an image.
         try:

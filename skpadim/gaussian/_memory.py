@@ -46,7 +46,7 @@ def memory_available() -> float:
     return min(limits)
 
 
-def check_memory(needed: int, what: str, compact: bool) -> None:
+def check_available_memory(needed: int, what: str, compact: bool) -> None:
     """Raise MemoryError if a fit needs more bytes than there are; it says what to change."""
     available = memory_available()
     if needed > available:

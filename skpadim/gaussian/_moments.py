@@ -54,7 +54,9 @@ class PatchMoments:
     mean: NDArray[np.float64]
     root: NDArray | None
     scatter: NDArray[np.float64] | None
-    _room: NDArray | None = None  # what the root is the beginning of, until all expected have come
+    _reserved: NDArray | None = (
+        None  # what the root is the beginning of, until all expected have come
+    )
 
     def __init__(self, n_expected: int = 0) -> None:
         self._n_expected = n_expected
@@ -107,7 +109,7 @@ class PatchMoments:
         if not keeps_root:
             self._to_scatter()
         first = 1 if self.n_samples == 0 else 0
-        root = self._roomy_root(n_after - 1) if keeps_root else None
+        root = self._extended_root(n_after - 1) if keeps_root else None
 
         def join(chunk: slice) -> None:
             increment, mean = self._increment(X[:, chunk], chunk)
@@ -152,7 +154,7 @@ class PatchMoments:
         if self.root is not None and other.root is not None and n + m - 1 < self.mean.shape[1]:
             between = between.astype(self.dtype)
             self.root = np.concatenate([self.root, other.root, between[:, np.newaxis]], axis=1)
-            self._room = None
+            self._reserved = None
         else:
             self._to_scatter()
 
@@ -292,17 +294,17 @@ class PatchMoments:
         rows *= weights
         return rows.astype(X.dtype), mean
 
-    def _roomy_root(self, n_rows: int) -> NDArray:
+    def _extended_root(self, n_rows: int) -> NDArray:
         """Make room in the root, for rows that are still to be written."""
         assert self.root is not None
         n_positions, n_before, n_dimensions = self.root.shape
-        if self._room is None or self._room.shape[1] < n_rows:
+        if self._reserved is None or self._reserved.shape[1] < n_rows:
             n_expected = max(n_rows, self._n_expected - 1)
-            self._room = np.empty((n_positions, n_expected, n_dimensions), dtype=self.dtype)
-            self._room[:, :n_before] = self.root
-        root = self._room[:, :n_rows]
-        if root.shape == self._room.shape:
-            root, self._room = self._room, None
+            self._reserved = np.empty((n_positions, n_expected, n_dimensions), dtype=self.dtype)
+            self._reserved[:, :n_before] = self.root
+        root = self._reserved[:, :n_rows]
+        if root.shape == self._reserved.shape:
+            root, self._reserved = self._reserved, None
         return root
 
     def _to_scatter(self) -> None:
@@ -316,7 +318,7 @@ class PatchMoments:
 
         if self.root.size:
             for_positions(square, *self._scatter_size())
-        self.scatter, self.root, self._room = scatter, None, None
+        self.scatter, self.root, self._reserved = scatter, None, None
 
     def _scatter_size(self) -> tuple[int, int]:
         """Return the number of positions, and the bytes of one position's scatter."""

@@ -1,6 +1,7 @@
 """One Gaussian per grid position, as a scikit-learn outlier detector."""
 
 import warnings
+from collections.abc import Callable
 from copy import copy
 from importlib.metadata import version
 from numbers import Integral, Real
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -16,9 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
+from skpadim._embeddings import validate_embeddings
+from skpadim._estimators import caller_level, check_unchanged, snapshot, unfitted_copy
+from skpadim._labels import only_good
+from skpadim._threshold import ThresholdMixin
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
-from skpadim.gaussian._memory import check_memory, memory_needed
+from skpadim.gaussian._memory import check_available_memory, memory_needed
 from skpadim.gaussian._moments import PatchMoments, check_moments
 from skpadim.gaussian._reduction import (
     PROJECTIONS,
@@ -28,21 +33,12 @@ from skpadim.gaussian._reduction import (
     reduce_moments,
     select_dimensions,
 )
-from skpadim.gaussian._threshold import check_calibrated, choose_offset
-from skpadim.gaussian._validation import (
-    caller_level,
-    check_unchanged,
-    only_good,
-    snapshot,
-    unfitted_copy,
-    validate_embeddings,
-)
 
 # What the moments of a stream depend on: it may not change between two calls of partial_fit.
 _STREAM_PARAMETERS = ("n_components", "reduction", "random_state")
 
 
-class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
+class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     """Gaussian of each grid position of patch embeddings, and distances to it.
 
     At each position the embeddings of good samples have a mean m and a covariance S + R [1]_.
@@ -155,7 +151,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    _private_state = ("_moments", "_intake", "_stream_parameters", "_seed")
+    _private_state = ("_moments", "_moments_components", "_stream_parameters", "_seed")
 
     def __init__(
         self,
@@ -207,19 +203,12 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         task = self._begin_fit(X, y)
         model = unfitted_copy(self)
         embeddings = validate_embeddings(model, X, reset=True, ensure_min_samples=2)
-        embeddings = only_good(embeddings, y)
-        if len(embeddings) < 2:
-            raise ValueError("y has one label +1, but a minimum of 2 good samples is required.")
+        embeddings = only_good(embeddings, y, at_least=2)
         selected = model._select(embeddings.shape[2])
         n_kept = embeddings.shape[2] if selected is None else len(selected)
-        model._check_memory(*embeddings.shape[:2], n_kept, self.contamination == "auto")
+        model._check_memory(*embeddings.shape[:2], n_kept)
         moments = PatchMoments(len(embeddings)).update(reduce_dimensions(embeddings, selected))
-        moments = model._solve(moments, selected, overwrite=True)
-        if self.contamination == "auto":
-            left_out = LeaveOneOut(moments, model._factor, model.components_)
-            distances = left_out.distances(embeddings)
-        else:
-            distances = model._distances(embeddings)
+        distances = model._solve_for_calibration(moments, selected)(embeddings)
         model._set_offset(-distances.max(axis=1).astype(np.float64), self.contamination)
         self._become(model)
         task.end(X, y)
@@ -260,14 +249,12 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             model, X, reset=first, dtype=None if first else self.location_.dtype
         )
         X = only_good(X, y)
-        intake = model._select(X.shape[2]) if first else model._intake_so_far()
-        model._join(PatchMoments().update(reduce_dimensions(X, intake)), intake)
+        selected = model._select(X.shape[2]) if first else model._components_so_far()
+        model._join(PatchMoments().update(reduce_dimensions(X, selected)), selected)
         return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit_moments(
-        self, moments: PatchMoments, overwrite_moments: bool = False
-    ) -> "PatchGaussian":
+    def fit_moments(self, moments: PatchMoments) -> "PatchGaussian":
         """Learn the Gaussians from moments, say those of shards that were merged.
 
         The threshold is left to :meth:`calibrate`.
@@ -275,10 +262,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         Parameters
         ----------
         moments : PatchMoments
-            Moments of all dimensions of at least two good samples.
-        overwrite_moments : bool, default=False
-            Whether the factors of few samples may take the memory of the moments, which then are
-            good for nothing but :meth:`leave_one_out`. Otherwise moments are left as they are.
+            Moments of all dimensions of at least two good samples; left as they are.
 
         Returns
         -------
@@ -294,7 +278,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         model = unfitted_copy(self)
         model._note_shape(moments)
         selected = model._select(model.n_features_in_)
-        model._solve(reduce_moments(moments, selected), selected, overwrite_moments)
+        model._solve(reduce_moments(moments, selected), selected)
         return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -328,48 +312,9 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
                 f"moments of shape {moments.mean.shape} (positions, dimensions) cannot join a "
                 f"model of shape {(len(self.location_), self.n_features_in_)}."
             )
-        intake = model._select(model.n_features_in_) if first else model._intake_so_far()
-        model._join(PatchMoments().merge(reduce_moments(moments, intake)), intake)
+        selected = model._select(model.n_features_in_) if first else model._components_so_far()
+        model._join(PatchMoments().merge(reduce_moments(moments, selected)), selected)
         return self._become(model)
-
-    def leave_one_out(self, moments: PatchMoments) -> LeaveOneOut:
-        """Distances of training samples by the model fitted without them.
-
-        Parameters
-        ----------
-        moments : PatchMoments
-            What :meth:`fit_moments` was given.
-
-        Returns
-        -------
-        LeaveOneOut
-            Its method ``distances`` takes batches of the training samples.
-        """
-        self._check_fitted()
-        check_moments(moments, at_least=2)
-        reduced = reduce_moments(moments, self.components_)
-        return LeaveOneOut(reduced, self._factor, self.components_)
-
-    def calibrate(self, X: ArrayLike, y: Any = None) -> "PatchGaussian":
-        """Set the threshold from good samples that the model has not seen.
-
-        Parameters
-        ----------
-        X : array-like
-            Embeddings of good samples, shaped as in `fit`.
-        y : array-like of shape (n_samples,), int, or None
-            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
-
-        Returns
-        -------
-        PatchGaussian
-            The estimator, with an `offset_` that a fresh good sample is below with a
-            probability of at most `false_alarm_rate`.
-        """
-        self._validate_params()
-        self._set_offset(only_good(self.score_samples(X), y), "auto")
-        return self
 
     def patch_distances(self, X: ArrayLike) -> NDArray:
         """Mahalanobis distance of each patch to the Gaussian of its position.
@@ -404,38 +349,6 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         distances = self.patch_distances(X)
         return -distances.reshape(len(distances), -1).max(axis=1).astype(np.float64)
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Score samples relative to the threshold.
-
-        Parameters
-        ----------
-        X : array-like
-            Embeddings, shaped as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-            ``score_samples(X) - offset_``; negative for outliers.
-        """
-        self._check_fitted()
-        check_calibrated(self)
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        """Return whether samples are inliers or outliers.
-
-        Parameters
-        ----------
-        X : array-like
-            Embeddings, shaped as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), int
-            +1 for inliers, -1 for outliers.
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Mean log-likelihood of a patch.
 
@@ -457,6 +370,25 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         log_volume = self.location_.shape[1] * np.log(2 * np.pi) + self._factor.log_determinants()
         return float(-0.5 * (squared.mean() + log_volume.mean()))
 
+    def _learn(self, moments: PatchMoments) -> Callable[[NDArray], NDArray]:
+        """Fit to moments, which are used up; see `_solve_for_calibration`."""
+        self._note_shape(moments)
+        selected = self._select(self.n_features_in_)
+        return self._solve_for_calibration(reduce_moments(moments, selected), selected)
+
+    def _solve_for_calibration(
+        self, moments: PatchMoments, selected: NDArray | None
+    ) -> Callable[[NDArray], NDArray]:
+        """Fit to moments, which are used up.
+
+        Return the distances of training samples that the threshold is chosen from: each by the
+        model without it, unless a share of them is to be below the threshold.
+        """
+        moments = self._solve(moments, selected, overwrite=True)
+        if self.contamination != "auto":
+            return self._distances
+        return LeaveOneOut(moments, self._factor, self.components_).distances
+
     def _distances(self, X: NDArray) -> NDArray:
         X = reduce_dimensions(X, self.components_)
         return np.sqrt(self._factor.squared_distances(X, self.location_))
@@ -465,11 +397,6 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     def _factor(self) -> Factor:
         return Factor(self.factor_, self.eigenvalues_, self.ridge_, self.factor_units_)
 
-    def _become(self, model: "PatchGaussian") -> "PatchGaussian":
-        # At once, and only now that nothing can fail: errors and Ctrl-C leave the old model.
-        self.__dict__ = model.__dict__
-        return self
-
     def _check_fitted(self) -> None:
         check_is_fitted(self, "n_samples_seen_")
         if not hasattr(self, "factor_"):
@@ -477,10 +404,6 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
                 "one sample has been learnt so far, which has no covariance: give at least one "
                 "more to partial_fit."
             )
-
-    def _set_offset(self, scores: NDArray[np.float64], contamination: float | str) -> None:
-        self.offset_ = choose_offset(scores, contamination, self.false_alarm_rate)
-        self.calibration_scores_ = scores
 
     def _select(self, n_dimensions: int) -> NDArray[np.intp] | None:
         """Draw the dimensions to keep, and note what the draw depended on."""
@@ -491,9 +414,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
         )
         return select_dimensions(n_dimensions, self.n_components, self.reduction, self.random_state)
 
-    def _check_memory(
-        self, n_samples: int, n_positions: int, n_dimensions: int, leaves_one_out: bool
-    ) -> None:
+    def _check_memory(self, n_samples: int, n_positions: int, n_dimensions: int) -> None:
         """Refuse to learn from selected dimensions what does not fit in memory."""
         left = (
             count_components(self.n_components, n_dimensions) if self._projects() else n_dimensions
@@ -504,22 +425,22 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
             n_dimensions,
             left,
             compact=self.compact,
-            leaves_one_out=leaves_one_out,
+            leaves_one_out=self.contamination == "auto",
         )
         what = f"{n_positions} positions of {n_dimensions} dimensions"
-        check_memory(needed, what, self.compact)
+        check_available_memory(needed, what, self.compact)
 
     def _get_stream_parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _STREAM_PARAMETERS}
 
     def _solve(
-        self, moments: PatchMoments, intake: NDArray | None, overwrite: bool = False
+        self, moments: PatchMoments, selected: NDArray | None, overwrite: bool = False
     ) -> PatchMoments:
-        """Fit to moments of what the intake left; returns those of the reduced dimensions."""
-        for name in ("offset_", "calibration_scores_", "_moments", "_intake"):
+        """Fit to moments of what the selected left; returns those of the reduced dimensions."""
+        for name in ("offset_", "calibration_scores_", "_moments", "_moments_components"):
             self.__dict__.pop(name, None)
-        self.components_ = intake
-        if intake is None and self._projects():
+        self.components_ = selected
+        if selected is None and self._projects():
             self.components_ = projection_matrix(
                 moments, self.n_components, self.reduction, self._seed
             )
@@ -535,21 +456,21 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, OutlierMixin, BaseEstimator):
     def _projects(self) -> bool:
         return isinstance(self.reduction, str) and self.reduction in PROJECTIONS
 
-    def _join(self, moments: PatchMoments, intake: NDArray | None) -> None:
+    def _join(self, moments: PatchMoments, selected: NDArray | None) -> None:
         # The new moments take up the old ones, not the reverse, which may belong to the model that
         # this one is a copy of.
         if hasattr(self, "_moments"):
             moments.merge(self._moments)
         elif hasattr(self, "factor_"):
             moments.merge(self._factor.to_moments(self.n_samples_seen_, self.location_))
-        self._solve(moments, intake)
+        self._solve(moments, selected)
         self._moments: PatchMoments = moments
-        self._intake = intake
+        self._moments_components = selected
 
-    def _intake_so_far(self) -> NDArray | None:
+    def _components_so_far(self) -> NDArray | None:
         """Return the reduction of the samples before they joined the moments."""
         check_unchanged(self._stream_parameters, self._get_stream_parameters())
-        return self._intake if hasattr(self, "_moments") else self.components_
+        return self._moments_components if hasattr(self, "_moments") else self.components_
 
     def _note_shape(self, moments: PatchMoments) -> None:
         n_positions, self.n_features_in_ = moments.mean.shape

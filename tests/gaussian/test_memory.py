@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skpadim import PatchGaussian
 from skpadim.gaussian import PatchMoments
-from skpadim.gaussian._memory import check_memory, memory_available, memory_needed
+from skpadim.gaussian._factors import factorize, inflated
+from skpadim.gaussian._memory import check_available_memory, memory_available, memory_needed
 
 
 def in_memory(*arrays):
@@ -28,10 +28,10 @@ def test_what_a_fit_needs_is_the_size_of_moments_and_factors(
     X = np.random.default_rng(0).normal(size=(n, 3, dimensions)).astype(np.float32)
     moments = PatchMoments(n).update(X)
     held = [moments.root if moments.scatter is None else moments.scatter]
-    detector = PatchGaussian(compact=compact).fit_moments(moments, overwrite_moments=True)
-    held.append(detector.factor_)
+    factor = factorize(moments, np.ones(dimensions), compact=compact, overwrite=True)
+    held.append(factor.matrix)
     if leaves_one_out:
-        held.append(detector.leave_one_out(moments)._factor.matrix)
+        held.append(inflated(factor, moments, 1.1).matrix)
     needed = memory_needed(
         n, 3, dimensions, dimensions, compact=compact, leaves_one_out=leaves_one_out
     )
@@ -46,9 +46,9 @@ def test_after_a_projection_factors_are_smaller():
 def test_there_is_memory_for_a_little_and_not_for_everything():
     available = memory_available()
     assert available > 2**20
-    check_memory(2**20, "3 positions", compact=False)
+    check_available_memory(2**20, "3 positions", compact=False)
     message = r"factors of 3 positions take 1,000,000,000\.0 GB, .*n_components.*image_size of"
     with pytest.raises(MemoryError, match=f"{message}.*compact=True halves"):
-        check_memory(10**18, "3 positions", compact=False)
+        check_available_memory(10**18, "3 positions", compact=False)
     with pytest.raises(MemoryError, match=f"{message} the embedder\\.$"):
-        check_memory(10**18, "3 positions", compact=True)
+        check_available_memory(10**18, "3 positions", compact=True)

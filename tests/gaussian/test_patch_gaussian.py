@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_info
 
 from skpadim import PatchGaussian
 from skpadim.gaussian import PatchMoments
+from skpadim.gaussian._factors import factorize, inflated
 
 few_samples = pytest.mark.filterwarnings("ignore:false_alarm_rate=:UserWarning")
 
@@ -187,11 +188,9 @@ def test_plain_samples_without_a_ridge_have_scikit_learns_distances():
 @pytest.mark.parametrize(
     "reduction", [{}, {"reduction": [0, 4]}, {"n_components": 3, "reduction": "pca"}]
 )
-def test_leave_one_out_distances_are_those_of_refitting(n, parameters, reduction):
+def test_leave_one_out_scores_are_those_of_refitting(n, parameters, reduction):
     X = make_embeddings(n)
     detector = PatchGaussian(**parameters, **reduction).fit(X)
-    moments = PatchMoments().update(X.reshape(n, -1, 5))
-    distances = detector.leave_one_out(moments).distances(X.reshape(n, -1, 5))
     Z = X
     if detector.components_ is not None:
         components = detector.components_
@@ -203,9 +202,7 @@ def test_leave_one_out_distances_are_those_of_refitting(n, parameters, reduction
             expected = np.linalg.norm(deviations, axis=-1)
         else:
             expected = brute_force_distances(others, Z[[i]], detector.ridge_)[0]
-        np.testing.assert_allclose(distances[i], expected.ravel(), rtol=1e-8)
-    scores = -distances.max(axis=1)
-    np.testing.assert_allclose(detector.calibration_scores_, scores)
+        np.testing.assert_allclose(detector.calibration_scores_[i], -expected.max(), rtol=1e-8)
 
 
 @pytest.mark.parametrize("n", [39, 40])
@@ -575,33 +572,31 @@ def test_an_orthogonal_frame_drawn_without_a_seed_stays_the_same():
 @pytest.mark.parametrize("n", [40, 12])
 def test_leave_one_out_is_exact_enough_in_float32(n):
     X = make_embeddings(n, grid=(4,), dimensions=20, dtype=np.float32)
-    moments = PatchMoments().update(X)
-    detector = PatchGaussian().fit_moments(moments)
-    distances = detector.leave_one_out(moments).distances(X)
+    detector = PatchGaussian().fit(X)
     for i in (0, n - 1):
         others = np.delete(X, i, axis=0)
         expected = brute_force_distances(others, X[[i]], detector.ridge_)[0]
-        np.testing.assert_allclose(distances[i], expected, rtol=1e-5)
+        np.testing.assert_allclose(detector.calibration_scores_[i], -expected.max(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("n", [2, 5, 8, 30])
 @pytest.mark.parametrize("parameters", [{}, {"n_components": 5, "reduction": "pca"}])
-def test_moments_may_be_overwritten(n, parameters):
+def test_moments_are_left_as_they_are_and_give_the_factor_of_fit(n, parameters):
     X = make_embeddings(n, grid=(3,), dimensions=9)
-    kept, used = PatchMoments().update(X), PatchMoments().update(X)
-    whole = PatchGaussian(**parameters).fit_moments(kept)
-    expected = whole.leave_one_out(kept).distances(X)
-    detector = PatchGaussian(**parameters).fit_moments(used, overwrite_moments=True)
-    np.testing.assert_array_equal(detector.factor_, whole.factor_)
-    np.testing.assert_array_equal(detector.leave_one_out(used).distances(X), expected)
+    moments, before = PatchMoments().update(X), PatchMoments().update(X)
+    detector = PatchGaussian(**parameters).fit_moments(moments)
+    np.testing.assert_array_equal(
+        detector.factor_, PatchGaussian(**parameters, false_alarm_rate=0.5).fit(X).factor_
+    )
+    for name in ("mean", "root", "scatter"):
+        np.testing.assert_array_equal(getattr(moments, name), getattr(before, name))
 
 
 @pytest.mark.parametrize("n", [2, 5])
 def test_leave_one_out_takes_no_memory_for_another_matrix_while_samples_are_few(n):
     moments = PatchMoments().update(make_embeddings(n, grid=(3,), dimensions=9))
-    detector = PatchGaussian().fit_moments(moments)
-    left_out = detector.leave_one_out(moments)
-    assert left_out._factor.matrix is detector.factor_
+    factor = factorize(moments, np.ones(9))
+    assert inflated(factor, moments, 1.5).matrix is factor.matrix
 
 
 @pytest.mark.parametrize("rate", [1e-11, 1 - 1e-11])
@@ -646,9 +641,8 @@ def test_moments_of_nothing_or_of_nan_are_refused():
         PatchGaussian().partial_fit_moments(PatchMoments())
     with pytest.raises(ValueError, match="NaN or infinity"):
         PatchGaussian().fit_moments(PatchMoments().update(np.full((3, 2, 2), np.nan)))
-    detector = PatchGaussian().fit(make_embeddings(20))
     with pytest.raises(ValueError, match="at least 2 samples are needed"):
-        detector.leave_one_out(PatchMoments().update(np.zeros((1, 6, 5))))
+        PatchGaussian().fit_moments(PatchMoments().update(np.zeros((1, 6, 5))))
 
 
 @pytest.mark.parametrize(
