@@ -146,7 +146,7 @@ def main():
                 data, loaded = load(arguments.dataset, arguments.root, key[1]), key[:2]
             results.add(key, evaluate(detector, data))
     tables = tables_of(results.by_seed())
-    with new_file(arguments.out / "results.md") as unfinished:
+    with new_file(arguments.out / "results.md", overwrite=True) as unfinished:
         unfinished.write_text(tables, encoding="utf-8")
     print(tables)
 
@@ -288,7 +288,7 @@ class Results:
         row = dict(zip(KEY, key, strict=True)) | measured | {"version": skpadim.__version__}
         self.rows[key] = {name: row.get(name, "") for name in COLUMNS}
         with (
-            new_file(self._file) as unfinished,
+            new_file(self._file, overwrite=True) as unfinished,
             unfinished.open("w", newline="", encoding="utf-8") as lines,
         ):
             writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")

@@ -22,7 +22,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skpadim._files import new_file
+from skpadim._files import check_new_file, new_file
 from skpadim._padim import PaDiM
 from skpadim._sizes import check_size
 from skpadim.embedding import PatchEmbedder
@@ -63,7 +63,7 @@ class Header(NamedTuple):
     detector: dict[str, Any]
 
 
-def save(detector: PaDiM, path: str | os.PathLike[str]) -> Path:
+def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a fitted detector into a file that holds no code.
 
     The file has all that decides a score: parameters, Gaussians, the reduction, the threshold and
@@ -76,7 +76,9 @@ def save(detector: PaDiM, path: str | os.PathLike[str]) -> Path:
     detector : PaDiM
         A fitted detector. Its backbone is one that has a name, or it takes embeddings.
     path : str or os.PathLike
-        The file to write, commonly called ``*.skpadim``. One that exists is replaced.
+        The file to write, commonly called ``*.skpadim``.
+    overwrite : bool, default=False
+        Whether to replace a file that exists.
 
     Returns
     -------
@@ -85,6 +87,8 @@ def save(detector: PaDiM, path: str | os.PathLike[str]) -> Path:
 
     Raises
     ------
+    FileExistsError
+        If `path` exists and `overwrite` is False.
     OSError
         If `path` is a folder, lies in a folder that does not exist, or cannot be written. A file
         that was there is left as it was.
@@ -125,6 +129,8 @@ def save(detector: PaDiM, path: str | os.PathLike[str]) -> Path:
             "estimators and pipelines there are joblib and skops."
         )
     check_is_fitted(detector, "gaussian_")
+    path = Path(path)
+    check_new_file(path, overwrite=overwrite)
     arrays: dict[str, NDArray] = {}
     record = {
         "format": _FORMAT,
@@ -136,8 +142,7 @@ def save(detector: PaDiM, path: str | os.PathLike[str]) -> Path:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    path = Path(path)
-    with new_file(path) as unfinished:
+    with new_file(path, overwrite=overwrite) as unfinished:
         try:
             save_file(arrays, unfinished, {"skpadim": text, "sha256": _checksum(text, arrays)})
         except SafetensorError as error:

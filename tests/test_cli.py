@@ -298,6 +298,18 @@ def test_files_of_one_name_get_different_masks(parts, model, tmp_path):
     assert list(map(str, found)) == ["a/1.png.mask.png", "b/1.bmp.mask.png", "b/1.png.mask.png"]
 
 
+@pytest.mark.parametrize("option", ["--masks", "--heatmaps"])
+def test_pictures_join_others_only_when_told(model, folder, tmp_path, option):
+    (tmp_path / "notes.txt").write_text("mine")
+    command = ("predict", model, folder / "test/bad", option, tmp_path)
+    refused = run(*command)
+    assert refused.exit_code == 2
+    assert f"{tmp_path} is not empty; give another folder, or --overwrite." in refused.stderr
+    assert refused.stdout == ""
+    assert run(*command, "--overwrite").exit_code == 0
+    assert len(list(tmp_path.rglob("33.png.*"))) == 1
+
+
 def test_masks_are_not_written_among_the_images(model, folder):
     result = run("predict", model, folder / "test", "--masks", folder / "test/masks")
     assert result.exit_code == 2

@@ -285,7 +285,7 @@ def test_a_score_at_the_threshold_is_good(on_embeddings, tmp_path):
     X = np.random.default_rng(1).normal(size=(5, *GRID, N_FEATURES)).astype(np.float32)
     scores = by_onnx(export_onnx(on_embeddings, tmp_path / "a.onnx"), X)["score"]
     on_embeddings.offset_ = float(scores[2])
-    outputs = by_onnx(export_onnx(on_embeddings, tmp_path / "a.onnx"), X)
+    outputs = by_onnx(export_onnx(on_embeddings, tmp_path / "b.onnx"), X)
     assert_array_equal(outputs["decision"], np.where(scores < scores[2], -1, 1))
 
 
@@ -463,7 +463,7 @@ def test_inputs_and_outputs_are_declared(detector, tmp_path):
 def test_files_are_replaced_when_they_are_complete(detector, tmp_path):
     path = tmp_path / "a.onnx"
     path.write_bytes(b"before")
-    assert export_onnx(detector, str(path)) == path
+    assert export_onnx(detector, str(path), overwrite=True) == path
     onnx.checker.check_model(onnx.load(path))
     assert list(tmp_path.iterdir()) == [path]
 
@@ -474,6 +474,23 @@ def test_openvino_writes_both_files_or_none(detector, tmp_path, suffix):
     with pytest.raises(IsADirectoryError):
         export_openvino(detector, tmp_path / "a.xml")
     assert [file.name for file in tmp_path.iterdir()] == [f"a{suffix}"]
+
+
+@pytest.mark.parametrize(
+    ("write", "path", "existing"),
+    [
+        (export_onnx, "a.onnx", "a.onnx"),
+        (export_openvino, "a.xml", "a.xml"),
+        (export_openvino, "a.xml", "a.bin"),
+    ],
+)
+def test_what_exists_is_kept_and_that_is_said_before_any_work(tmp_path, write, path, existing):
+    (tmp_path / existing).write_bytes(b"before")
+    # Before the detector is looked at, which has not even been fitted.
+    with pytest.raises(FileExistsError, match=f"{existing}' exists; .* or overwrite=True"):
+        write(PaDiM(), tmp_path / path)
+    assert (tmp_path / existing).read_bytes() == b"before"
+    assert [file.name for file in tmp_path.iterdir()] == [existing]
 
 
 class TwoWays(nn.Module):
@@ -493,7 +510,7 @@ def test_a_network_that_no_trace_follows_is_refused_and_the_file_left(parts, tmp
     path = tmp_path / "a.xml"
     path.write_bytes(b"before")
     with pytest.raises(ValueError, match="backbone cannot be exported"):
-        write(detector, path)
+        write(detector, path, overwrite=True)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -484,17 +484,23 @@ def crowded_maps(draw):
     return masks, base * (1 + scale * levels.astype(np.float64))
 
 
+def value_and_error(histogram, name):
+    return getattr(histogram, name)(), getattr(histogram, name.replace("_score", "_error"))()
+
+
 @settings(deadline=None, max_examples=60)
 @given(crowded_maps(), st.floats(0.01, 1))
 def test_the_exact_value_is_within_the_error_that_the_histogram_tells(data, max_fpr):
     histogram = PixelHistogram().update(*data)
-    value, error = histogram.aupro_score(max_fpr=max_fpr, return_error=True)
+    value, error = (
+        part(max_fpr=max_fpr) for part in (histogram.aupro_score, histogram.aupro_error)
+    )
     assert abs(value - aupro_score(*data, max_fpr=max_fpr)) <= error + 1e-12
     for name in ("roc_auc_score", "average_precision_score"):
-        value, error = getattr(histogram, name)(return_error=True)
+        value, error = value_and_error(histogram, name)
         assert abs(value - HISTOGRAM_METRICS[name](*data)) <= error + 1e-12
-    value, _, error = histogram.f1_max(return_error=True)
-    assert value - 1e-12 <= pixel_f1_max(*data)[0] <= value + error + 1e-12
+    value, _ = histogram.f1_max()
+    assert value - 1e-12 <= pixel_f1_max(*data)[0] <= value + histogram.f1_max_error() + 1e-12
 
 
 def test_the_error_can_be_reached():
@@ -502,14 +508,11 @@ def test_the_error_can_be_reached():
     masks = np.array([[[1, 1, 0, 0]]])
     heatmaps = np.array([[[1.0003, 1.0002, 1.0001, 1.0]]])
     histogram = PixelHistogram().update(masks, heatmaps)
-    assert histogram.roc_auc_score(return_error=True) == (0.5, 0.5)
-    assert histogram.average_precision_score(return_error=True) == (0.5, 0.5)
-    assert histogram.aupro_score(max_fpr=1, return_error=True) == (0.5, 0.5)
-    assert histogram.f1_max(return_error=True) == (
-        pytest.approx(2 / 3),
-        1,
-        pytest.approx(1 / 3),
-    )
+    assert value_and_error(histogram, "roc_auc_score") == (0.5, 0.5)
+    assert value_and_error(histogram, "average_precision_score") == (0.5, 0.5)
+    assert histogram.aupro_score(max_fpr=1) == histogram.aupro_error(max_fpr=1) == 0.5
+    assert histogram.f1_max() == (pytest.approx(2 / 3), 1)
+    assert histogram.f1_max_error() == pytest.approx(1 / 3)
 
 
 @settings(deadline=None, max_examples=30)
@@ -532,7 +535,7 @@ def test_noisy_maps_are_known_to_a_fraction_of_a_percent():
     heatmaps = random_state.gamma(4 + masks).astype(np.float32)
     histogram = PixelHistogram().update(masks, heatmaps)
     for name, exact in HISTOGRAM_METRICS.items():
-        value, error = getattr(histogram, name)(return_error=True)
+        value, error = value_and_error(histogram, name)
         assert value == pytest.approx(exact(masks, heatmaps), abs=1e-4)
         assert error < 0.005
 
@@ -541,7 +544,7 @@ def test_noisy_maps_are_known_to_a_fraction_of_a_percent():
 def test_neither_unit_nor_sign_of_the_scores_need_be_known(masks, heatmaps, scale):
     histogram = PixelHistogram().update(masks, heatmaps * scale)
     assert heatmaps.min() < 0 < heatmaps.max()
-    value, error = histogram.roc_auc_score(return_error=True)
+    value, error = value_and_error(histogram, "roc_auc_score")
     assert error < 0.002
     assert value == pytest.approx(pixel_roc_auc_score(masks, heatmaps), abs=0.002)
 
@@ -574,7 +577,7 @@ def test_memory_does_not_grow_with_the_number_of_images():
 
 def test_minus_zero_is_zero():
     histogram = PixelHistogram().update([[[True, False]]], [[[-0.0, 0.0]]])
-    assert histogram.roc_auc_score(return_error=True) == (0.5, 0.5)
+    assert value_and_error(histogram, "roc_auc_score") == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -623,6 +626,6 @@ def test_real_heatmaps_are_known_to_a_thousandth(real_data):
     heatmaps = np.abs(images - images[data.y_test == 1].mean(axis=0))
     histogram = PixelHistogram().update(masks, heatmaps)
     for name, exact in HISTOGRAM_METRICS.items():
-        value, error = getattr(histogram, name)(return_error=True)
+        value, error = value_and_error(histogram, name)
         assert error < 0.001
         assert abs(value - exact(masks, heatmaps)) <= error

@@ -154,7 +154,9 @@ def test_learning_goes_on(tmp_path):
     first, second = embeddings(20), embeddings(9, seed=1)
     detector = PaDiM(embedder="passthrough", n_components=3, reduction="pca")
     for n_first in (1, 3, 20):
-        path = skpadim.save(detector.partial_fit(first[:n_first]), tmp_path / "a.skpadim")
+        path = skpadim.save(
+            detector.partial_fit(first[:n_first]), tmp_path / "a.skpadim", overwrite=True
+        )
         content = path.read_bytes()
         restored = skpadim.load(path)
         restored.partial_fit(second).calibrate(first)
@@ -330,6 +332,18 @@ class TestSavingIsRefused:
         with pytest.raises(FileNotFoundError, match=r"make .* first"):
             skpadim.save(detector, tmp_path / "no" / "a.skpadim")
 
+    def test_a_file_that_exists(self, tmp_path):
+        path = skpadim.save(fitted(), tmp_path / "a.skpadim")
+        before = path.read_bytes()
+        other = fitted(n_samples=21)
+        with pytest.raises(FileExistsError, match=r"a\.skpadim' exists; .* or overwrite=True"):
+            skpadim.save(other, path)
+        assert path.read_bytes() == before
+        skpadim.save(other, path, overwrite=True)
+        np.testing.assert_array_equal(
+            skpadim.load(path).gaussian_.location_, other.gaussian_.location_
+        )
+
     def test_a_full_disk(self, tmp_path):
         """What was there stays there."""
         path = skpadim.save(fitted(), tmp_path / "a.skpadim")
@@ -339,7 +353,7 @@ class TestSavingIsRefused:
             "X = np.random.default_rng(0).normal(size=(20, 100, 20)).astype('f')\n"
             "detector = skpadim.PaDiM(embedder='passthrough').fit(X)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n"
-            f"skpadim.save(detector, {str(path)!r})"
+            f"skpadim.save(detector, {str(path)!r}, overwrite=True)"
         )
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert run.returncode == 1

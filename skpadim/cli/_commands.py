@@ -120,9 +120,7 @@ _network_options = _with(
     ),
     click.option("--batch-size", type=click.IntRange(1), help="Images taken at a time."),
 )
-_overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace the file if there is one."
-)
+_overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what exists.")
 _format_options = _with(
     click.option("--csv", "form", flag_value="csv", help="Comma-separated, with a header."),
     click.option("--jsonl", "form", flag_value="jsonl", help="One JSON object a line."),
@@ -204,7 +202,7 @@ def _fit(
     # These are of this machine and this run.
     for embedder in (detector.embedder, detector.embedder_):
         embedder.set_params(device="auto", engine="auto")
-    save(detector.set_params(verbose=0, n_jobs=None), output)
+    save(detector.set_params(verbose=0, n_jobs=None), output, overwrite=overwrite)
     say(f"{output}: {n_images(len(images))}, threshold {detector.offset_:.2f}")
 
 
@@ -265,7 +263,8 @@ def _predict(
     if page is not None:
         refuse_existing(page, overwrite)
     folders = [Path(path) for path in paths if path != "-" and os.path.isdir(path)]
-    check_folders(folders, [folder for folder in (heatmaps, masks) if folder is not None])
+    outputs = [folder for folder in (heatmaps, masks) if folder is not None]
+    check_folders(folders, outputs, overwrite)
     root = None if "-" in paths else common_folder(paths)
     detector = load_detector(model, network)
     write, lines = echo, Lines(form, ("path", "score", "threshold", "decision", "error"))
@@ -467,7 +466,10 @@ def _calibrate(
     overwrite: bool,
     **network: Any,
 ) -> None:
-    """Set the threshold from good images that the model has not seen."""
+    """Set the threshold from good images that the model has not seen.
+
+    Without -o it is written into MODEL, with no need of --overwrite: that is what was asked for.
+    """
     if output is not None:
         refuse_existing(output, overwrite)
     from skpadim._image_files import find_images
@@ -486,7 +488,7 @@ def _calibrate(
     before = getattr(calibrated, "offset_", None)
     calibrated.offset_ = detector.offset_
     calibrated.calibration_scores_ = detector.calibration_scores_
-    save(calibrated, output or model)
+    save(calibrated, output or model, overwrite=overwrite or output is None)
     change = "" if before is None else f", was {before:.2f}"
     source = n_images(len(images))
     say(f"{output or model}: threshold {detector.offset_:.2f}{change}, from {source}")
@@ -547,10 +549,15 @@ def _export(
 
     detector = load_detector(model, {"weights": weights})
     if output.suffix == ".onnx":
-        export_onnx(detector, output, resize=resize)
+        export_onnx(detector, output, resize=resize, overwrite=overwrite)
     else:
         export_openvino(
-            detector, output, precision=precision, calibration_images=images, resize=resize
+            detector,
+            output,
+            precision=precision,
+            calibration_images=images,
+            resize=resize,
+            overwrite=overwrite,
         )
     say(str(output))
 

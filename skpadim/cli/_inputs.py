@@ -66,10 +66,14 @@ def load_detector(model: Path, network: dict[str, Any], *, decides: bool = True)
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Refuse a file to write that is there, or whose folder is not."""
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists; give another name, or --overwrite.")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path} lies in a folder that does not exist.")
+    from skpadim._files import check_new_file
+
+    try:
+        check_new_file(path, overwrite=overwrite)
+    except FileExistsError as error:
+        raise InputError(f"{path} exists; give another name, or --overwrite.") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path} lies in a folder that does not exist.") from error
 
 
 def listed(paths: tuple[str, ...]) -> Iterator[str | None]:
@@ -109,8 +113,8 @@ def _from_stdin() -> Iterator[str | None]:
             yield path
 
 
-def check_folders(inputs: list[Path], outputs: list[Path]) -> None:
-    """Refuse folders without an image, and those that results would be written into."""
+def check_folders(inputs: list[Path], outputs: list[Path], overwrite: bool) -> None:
+    """Refuse folders without an image, and folders that results are not to be written into."""
     from skpadim._image_files import IMAGE_EXTENSIONS, absolute, iter_images
 
     for folder in inputs:
@@ -124,6 +128,9 @@ def check_folders(inputs: list[Path], outputs: list[Path]) -> None:
                 raise InputError(
                     f"{output} lies in {folder}, whose images would become those written there."
                 )
+    for output in outputs:
+        if not overwrite and output.is_dir() and any(output.iterdir()):
+            raise InputError(f"{output} is not empty; give another folder, or --overwrite.")
 
 
 def common_folder(paths: tuple[str, ...]) -> str:

@@ -178,5 +178,5 @@ def _write_image(path: Path, image: Any, form: str) -> None:
     from skpadim._files import new_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(path) as unfinished, open(unfinished, "wb") as file:
+    with new_file(path, overwrite=True) as unfinished, open(unfinished, "wb") as file:
         image.save(file, form)

@@ -11,7 +11,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skpadim._files import new_file
+from skpadim._files import check_new_file, new_file
 from skpadim._padim import PaDiM
 from skpadim._threshold import check_calibrated
 from skpadim.embedding import PatchEmbedder
@@ -37,7 +37,13 @@ _KNOWN_PARAMETERS = {
 }
 
 
-def export_onnx(detector: PaDiM, path: str | os.PathLike[str], *, resize: bool = False) -> Path:
+def export_onnx(
+    detector: PaDiM,
+    path: str | os.PathLike[str],
+    *,
+    resize: bool = False,
+    overwrite: bool = False,
+) -> Path:
     """Write a fitted detector as one ONNX graph, from images to decisions.
 
     The graph holds the network, the Gaussians, the reduction, interpolation, smoothing and the
@@ -48,10 +54,12 @@ def export_onnx(detector: PaDiM, path: str | os.PathLike[str], *, resize: bool =
     detector : PaDiM
         A fitted detector that has a threshold.
     path : str or os.PathLike
-        The file to write, commonly called ``*.onnx``. One that exists is replaced.
+        The file to write, commonly called ``*.onnx``.
     resize : bool, default=False
         Whether the graph takes images of any size and resizes them itself, antialiased and bicubic.
         Otherwise they must have the size ``image_size`` of the embedder.
+    overwrite : bool, default=False
+        Whether to replace a file that exists.
 
     Returns
     -------
@@ -60,6 +68,8 @@ def export_onnx(detector: PaDiM, path: str | os.PathLike[str], *, resize: bool =
 
     Raises
     ------
+    FileExistsError
+        If `path` exists and `overwrite` is False.
     ImportError
         If onnx is not installed.
     OSError
@@ -113,9 +123,10 @@ def export_onnx(detector: PaDiM, path: str | os.PathLike[str], *, resize: bool =
     >>> heatmap.shape
     (4, 224, 224)
     """
-    _check_exportable(detector, resize)
     path = Path(path)
-    with new_file(path) as unfinished:
+    check_new_file(path, overwrite=overwrite)
+    _check_exportable(detector, resize)
+    with new_file(path, overwrite=overwrite) as unfinished:
         unfinished.write_bytes(to_onnx(detector, resize).SerializeToString())
     return path
 
@@ -127,6 +138,7 @@ def export_openvino(
     precision: str = "float32",
     calibration_images: Any = None,
     resize: bool = False,
+    overwrite: bool = False,
 ) -> Path:
     """Write a fitted detector as one graph of OpenVINO, from images to decisions.
 
@@ -137,8 +149,7 @@ def export_openvino(
     detector : PaDiM
         A fitted detector that has a threshold.
     path : str or os.PathLike
-        The file to write, ``*.xml``. What it weighs is in a second file beside it, ``*.bin``. Files
-        that exist are replaced.
+        The file to write, ``*.xml``. What it weighs is in a second file beside it, ``*.bin``.
     precision : {"float32", "float16", "int8"}, default="float32"
         "float16" halves both files: weights of the network are float16, factors of the Gaussians
         integers of 16 bits, and computations are as before. "int8" does the same to the Gaussians
@@ -149,6 +160,8 @@ def export_openvino(
     resize : bool, default=False
         Whether the graph takes images of any size and resizes them itself, antialiased and bicubic.
         Otherwise they must have the size ``image_size`` of the embedder.
+    overwrite : bool, default=False
+        Whether to replace a file that exists.
 
     Returns
     -------
@@ -157,6 +170,8 @@ def export_openvino(
 
     Raises
     ------
+    FileExistsError
+        If `path` or the file beside it exists and `overwrite` is False.
     ImportError
         If onnx or OpenVINO is not installed, or NNCF for "int8".
     OSError
@@ -198,20 +213,22 @@ def export_openvino(
     >>> model(parts.images[30:])["decision"].tolist()
     [1, 1, -1, -1]
     """
-    _check_exportable(detector, resize)
     path = Path(path)
     if path.suffix != ".xml":
         raise ValueError(
             f"path={str(path)!r} must end in '.xml': OpenVINO knows its files by that."
         )
+    for file in (path, path.with_suffix(".bin")):
+        check_new_file(file, overwrite=overwrite)
+    _check_exportable(detector, resize)
     _check_precision(detector, precision, calibration_images)
     openvino = _import_runtime("openvino", precision)
     if precision == "int8":
         _import_runtime("nncf", precision)
         calibration_images = ImageSequence(calibration_images)
     with (
-        new_file(path) as graph,
-        new_file(path.with_suffix(".bin")) as weights,
+        new_file(path, overwrite=overwrite) as graph,
+        new_file(path.with_suffix(".bin"), overwrite=overwrite) as weights,
         TemporaryDirectory(prefix=".skpadim-", dir=path.parent) as folder,
     ):
         onnx_model = to_onnx(detector, precision=precision)

@@ -1,7 +1,6 @@
 """Metrics of pixels in memory that does not grow with the number of images."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,7 +53,7 @@ class PixelHistogram:
     >>> for first in range(0, 40, 8):
     ...     batch = slice(first, first + 8)
     ...     histogram = histogram.update(masks[batch], heatmaps[batch])
-    >>> value, error = histogram.aupro_score(return_error=True)
+    >>> value, error = histogram.aupro_score(), histogram.aupro_error()
     >>> f"{value:.4f}, at most {error:.4f} from {aupro_score(masks, heatmaps):.4f}"
     '0.4537, at most 0.0007 from 0.4537'
     """
@@ -128,60 +127,68 @@ class PixelHistogram:
         self.n_regions_ += n_regions
         return self
 
-    def roc_auc_score(self, *, return_error: bool = False) -> Any:
+    def roc_auc_score(self) -> float:
         """Area under the ROC curve of pixels.
-
-        Parameters
-        ----------
-        return_error : bool, default=False
-            Whether to return the bound on the error as well.
 
         Returns
         -------
         score : float
             As of :func:`pixel_roc_auc_score`.
-        error : float
-            Most by which the exact value can differ. Only if `return_error` is True.
 
         Raises
         ------
         ValueError
             If there was no defective or no defect-free pixel.
         """
-        steps = self._steps("a ROC curve")
-        return (steps.roc_auc(), steps.roc_auc_error()) if return_error else steps.roc_auc()
+        return self._steps("a ROC curve").roc_auc()
 
-    def average_precision_score(self, *, return_error: bool = False) -> Any:
+    def roc_auc_error(self) -> float:
+        """Most by which the area under the ROC curve of pixels can differ from the exact value.
+
+        Returns
+        -------
+        float
+            The bound; 0 where no bin holds pixels of both kinds.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`roc_auc_score`.
+        """
+        return self._steps("a ROC curve").roc_auc_error()
+
+    def average_precision_score(self) -> float:
         """Average precision of pixels.
-
-        Parameters
-        ----------
-        return_error : bool, default=False
-            Whether to return the bound on the error as well.
 
         Returns
         -------
         score : float
             As of :func:`pixel_average_precision_score`.
-        error : float
-            Most by which the exact value can differ. Only if `return_error` is True.
 
         Raises
         ------
         ValueError
             If there was no defective pixel.
         """
-        steps = self._steps("average precision", need_good=False)
-        value = steps.average_precision()
-        return (value, steps.average_precision_error()) if return_error else value
+        return self._steps("average precision", need_good=False).average_precision()
 
-    def f1_max(self, *, return_error: bool = False) -> Any:
+    def average_precision_error(self) -> float:
+        """Most by which the average precision of pixels can differ from the exact value.
+
+        Returns
+        -------
+        float
+            The bound; 0 where no bin holds pixels of both kinds.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`average_precision_score`.
+        """
+        return self._steps("average precision", need_good=False).average_precision_error()
+
+    def f1_max(self) -> tuple[float, float]:
         """Largest F1 score of pixels over all thresholds, and a threshold that has it.
-
-        Parameters
-        ----------
-        return_error : bool, default=False
-            Whether to return the bound on the error as well.
 
         Returns
         -------
@@ -189,33 +196,41 @@ class PixelHistogram:
             F1 at `threshold`, exactly; the largest of all can be larger.
         threshold : float
             Lower edge of a bin.
-        error : float
-            Most by which the largest F1 of all can be larger. Only if `return_error` is True.
 
         Raises
         ------
         ValueError
             If there was no defective pixel.
         """
-        steps = self._steps("F1", need_good=False)
-        return (*steps.f1_max(), steps.f1_max_error()) if return_error else steps.f1_max()
+        return self._steps("F1", need_good=False).f1_max()
 
-    def aupro_score(self, *, max_fpr: float = 0.3, return_error: bool = False) -> Any:
+    def f1_max_error(self) -> float:
+        """Most by which the largest F1 score of pixels can exceed that of :meth:`f1_max`.
+
+        Returns
+        -------
+        float
+            The bound; 0 where no bin holds pixels of both kinds.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`f1_max`.
+        """
+        return self._steps("F1", need_good=False).f1_max_error()
+
+    def aupro_score(self, *, max_fpr: float = 0.3) -> float:
         """Area under the per-region-overlap (PRO) curve.
 
         Parameters
         ----------
         max_fpr : float, default=0.3
             False positive rate, in (0, 1], up to which the curve is integrated.
-        return_error : bool, default=False
-            Whether to return the bound on the error as well.
 
         Returns
         -------
         score : float
             As of :func:`aupro_score`.
-        error : float
-            Most by which the exact value can differ. Only if `return_error` is True.
 
         Raises
         ------
@@ -223,9 +238,28 @@ class PixelHistogram:
             If there was no defective or no defect-free pixel, or `max_fpr` lies outside (0, 1].
         """
         check_max_fpr(max_fpr)
-        steps = self._steps("PRO")
-        value = steps.aupro(max_fpr)
-        return (value, steps.aupro_error(max_fpr)) if return_error else value
+        return self._steps("PRO").aupro(max_fpr)
+
+    def aupro_error(self, *, max_fpr: float = 0.3) -> float:
+        """Most by which the area under the PRO curve can differ from the exact value.
+
+        Parameters
+        ----------
+        max_fpr : float, default=0.3
+            As in :meth:`aupro_score`.
+
+        Returns
+        -------
+        float
+            The bound; 0 where no bin holds pixels of both kinds.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`aupro_score`.
+        """
+        check_max_fpr(max_fpr)
+        return self._steps("PRO").aupro_error(max_fpr)
 
     def _steps(self, metric: str, *, need_good: bool = True) -> Steps:
         check_counts(self.n_defective_, self.n_good_, metric, need_good)
@@ -233,9 +267,9 @@ class PixelHistogram:
         bins = np.flatnonzero(self._defective)[::-1]
         return Steps(
             thresholds=_lower_edges(bins),
-            defective=self._defective[bins],
-            level=good[bins],
-            above=(good.sum() - good.cumsum())[bins],
+            defective_at=self._defective[bins],
+            good_at=good[bins],
+            good_above=(good.sum() - good.cumsum())[bins],
             n_good=int(good.sum()),
             overlap=self._overlaps[bins] / self.n_regions_,
         )

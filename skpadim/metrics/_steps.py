@@ -25,61 +25,65 @@ class Steps:
     """
 
     thresholds: NDArray
-    defective: NDArray[np.int64]
-    level: NDArray[np.int64]
-    above: NDArray[np.int64]
+    defective_at: NDArray[np.int64]
+    good_at: NDArray[np.int64]
+    good_above: NDArray[np.int64]
     n_good: int
     overlap: NDArray[np.float64] | None = None
 
     @property
     def n_defective(self) -> int:
         """Number of defective pixels."""
-        return int(self.defective.sum())
+        return int(self.defective_at.sum())
 
     @cached_property
-    def found(self) -> NDArray[np.int64]:
+    def true_positives(self) -> NDArray[np.int64]:
         """Defective pixels at or above each score."""
-        return self.defective.cumsum()
+        return self.defective_at.cumsum()
 
     @cached_property
-    def reached(self) -> NDArray[np.int64]:
+    def false_positives(self) -> NDArray[np.int64]:
         """Good pixels at or above each score."""
-        return self.above + self.level
+        return self.good_above + self.good_at
 
     def roc_auc(self) -> float:
         """Return the area under the ROC curve: pairs in the right order, and half of the ties."""
-        above = self.above + self.level / 2
-        return float(1 - self.defective @ above / self.n_defective / self.n_good)
+        above = self.good_above + self.good_at / 2
+        return float(1 - self.defective_at @ above / self.n_defective / self.n_good)
 
     def roc_auc_error(self) -> float:
         """Return the most by which pairs within bins can change the area."""
-        return float(self.defective @ self.level / 2 / self.n_defective / self.n_good)
+        return float(self.defective_at @ self.good_at / 2 / self.n_defective / self.n_good)
 
     def average_precision(self) -> float:
         """Return the mean over the defective pixels of the precision at their scores."""
-        return float(self.defective @ (self.found / (self.found + self.reached)) / self.n_defective)
+        return float(
+            self.defective_at
+            @ (self.true_positives / (self.true_positives + self.false_positives))
+            / self.n_defective
+        )
 
     def average_precision_error(self) -> float:
         """Return the most by which the order within bins can change the average precision."""
-        value = self.found / (self.found + self.reached)
+        value = self.true_positives / (self.true_positives + self.false_positives)
         # At best the defective pixels of a bin are above its good ones, at worst below them; then
         # the first has the lowest precision.
-        best = self.found / (self.found + self.above)
-        first = self.found - self.defective + 1
-        worst = first / (first + self.reached)
-        up, down = (self.defective @ (best - value), self.defective @ (value - worst))
+        best = self.true_positives / (self.true_positives + self.good_above)
+        first = self.true_positives - self.defective_at + 1
+        worst = first / (first + self.false_positives)
+        up, down = (self.defective_at @ (best - value), self.defective_at @ (value - worst))
         return float(max(up, down) / self.n_defective)
 
     def f1_max(self) -> tuple[float, float]:
         """Return the largest F1, and the highest threshold that has it."""
-        scores = self._f1(self.reached)
+        scores = self._f1(self.false_positives)
         # Between two of these thresholds false positives can only be gained.
         best = int(scores.argmax())
         return float(scores[best]), float(self.thresholds[best])
 
     def f1_max_error(self) -> float:
         """Return the most by which the largest F1 can exceed that at the edges of bins."""
-        return float(self._f1(self.above).max() - self._f1(self.reached).max())
+        return float(self._f1(self.good_above).max() - self._f1(self.false_positives).max())
 
     def aupro(self, max_fpr: float) -> float:
         """Return the area under the PRO curve up to `max_fpr`, divided by it."""
@@ -97,11 +101,11 @@ class Steps:
         return float(self.overlap @ (width * (1 - reached / 2)) / max_fpr)
 
     def _f1(self, false_positives: NDArray[np.int64]) -> NDArray[np.float64]:
-        return 2 * self.found / (self.found + false_positives + self.n_defective)
+        return 2 * self.true_positives / (self.true_positives + false_positives + self.n_defective)
 
     def _rises(self, max_fpr: float) -> tuple[NDArray[np.float64], ...]:
         """Widths along which steps rise, their shares within the limit, and those after them."""
-        low, high = self.above / self.n_good, self.reached / self.n_good
+        low, high = self.good_above / self.n_good, self.false_positives / self.n_good
         end = np.minimum(high, max_fpr)
         width = end - np.minimum(low, max_fpr)
         share = np.divide(width, high - low, out=np.ones_like(low), where=high > low)
@@ -134,9 +138,9 @@ def exact_steps(
     defective_above = found.size - (starts + counts)
     return Steps(
         thresholds=thresholds[::-1],
-        defective=counts[::-1],
-        level=(not_above - below - counts)[::-1],
-        above=(pooled.size - not_above - defective_above)[::-1],
+        defective_at=counts[::-1],
+        good_at=(not_above - below - counts)[::-1],
+        good_above=(pooled.size - not_above - defective_above)[::-1],
         n_good=pooled.size - found.size,
         overlap=None if weights is None else np.add.reduceat(weights, starts)[::-1],
     )

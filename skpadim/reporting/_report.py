@@ -145,12 +145,8 @@ def report(
     if not isinstance(image_size, Integral) or image_size < 1:
         raise ValueError(f"image_size must be a positive integer, in pixels; got {image_size!r}.")
     path = Path(path)
-    if path.exists() and not path.is_dir() and not overwrite:
-        raise FileExistsError(
-            f"path={str(path)!r} exists; give another path, or overwrite=True to replace it."
-        )
     with (
-        new_file(path) as unfinished,
+        new_file(path, overwrite=overwrite) as unfinished,
         # Not all that the name of an image may hold is Unicode.
         open(unfinished, "w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file,
     ):
