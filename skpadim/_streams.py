@@ -1,6 +1,7 @@
 """What a detector is given, as batches of embeddings."""
 
 import os
+import pickle
 import warnings
 from collections.abc import Iterator
 from copy import copy
@@ -8,8 +9,8 @@ from functools import lru_cache
 from numbers import Integral
 from typing import Any, TypeAlias
 
-import cloudpickle
 import numpy as np
+from joblib import wrap_non_picklable_objects
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_memory
 from tqdm import tqdm
@@ -171,7 +172,9 @@ class ImageStream:
 
     def __getstate__(self) -> dict[str, Any]:
         # On the way to another process, whose working directory may be another.
-        state = {**vars(self), "embedder": cloudpickle.dumps(self.embedder)}
+        # The wrapper pickles classes and functions of scripts and of other functions by value.
+        embedder = pickle.dumps(wrap_non_picklable_objects(self.embedder, keep_wrapper=False))
+        state = {**vars(self), "embedder": embedder}
         if isinstance(self._memory, str):
             state["_memory"] = os.path.abspath(self._memory)
         return state
@@ -186,7 +189,7 @@ Stream: TypeAlias = ImageStream | EmbeddingStream
 @lru_cache(maxsize=1)
 def _unpickled(embedder: bytes) -> PatchEmbedder:
     """Return the same embedder for all shards, so that a process builds the network only once."""
-    return cloudpickle.loads(embedder)
+    return pickle.loads(embedder)
 
 
 def _embed_batch(
