@@ -12,7 +12,8 @@ References
 import hashlib
 import json
 import os
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from math import ceil, isnan, prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ __all__ = ["load", "save"]
 # Of the layout below. A file of a higher one is refused; those of all lower ones are read.
 _FORMAT = 2
 
+# torchvision is an extra.
 _PACKAGES = ("skpadim", "numpy", "pillow", "scikit-learn", "torch", "torchvision")
 
 # joblib.Memory reads pickles from the folder that `memory` names: no file may name one.
@@ -134,7 +136,7 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
     arrays: dict[str, NDArray] = {}
     record = {
         "format": _FORMAT,
-        "versions": {name: version(name) for name in _PACKAGES},
+        "versions": _installed_versions(),
         "detector": _record_detector(detector, arrays),
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -273,6 +275,15 @@ def _checksum(text: str, arrays: dict[str, NDArray]) -> str:
         digest.update(repr((name, array.dtype.name, array.shape)).encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _installed_versions() -> dict[str, str]:
+    """Return the versions of those packages that decide a score."""
+    versions = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _record_detector(detector: PaDiM, arrays: dict[str, NDArray]) -> dict[str, Any]:

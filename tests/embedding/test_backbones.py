@@ -150,6 +150,17 @@ def test_an_unknown_backbone_is_an_error_that_suggests_others(backbone, hint):
         build(backbone)
 
 
+@pytest.mark.parametrize(
+    ("backbone", "hint"), [("resnet18", ""), ("efficientnet_lite", ".*'efficientnet_lite0'")]
+)
+def test_without_torchvision_the_error_says_both_what_is_known_and_the_extra(
+    backbone, hint, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(ImportError, match=rf"'{backbone}'{hint}.*skpadim\[torchvision\]"):
+        build(backbone)
+
+
 def test_segmentation_models_of_torchvision_are_no_backbones():
     with pytest.raises(ValueError, match="unknown"):
         build("fcn_resnet50", ("backbone.layer1",), weights=None)
