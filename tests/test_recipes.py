@@ -232,7 +232,13 @@ def pictures(request, parts):
     return pictures[:25], pictures[-4:]
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if "resnet18" in source.backbone else pytest.mark.slow)
+        for name, source in SOURCES.items()
+    ],
+)
 def test_a_recipe_computes_what_its_source_does(name, networks, pictures):
     source = SOURCES[name]
     network, weights = networks(source.backbone)

@@ -62,11 +62,6 @@ def unpack(packed, size):
 
 
 @pytest.fixture(scope="module")
-def detector(parts):
-    return PaDiM(embedder=PatchEmbedder(image_size=64)).fit(parts.images[:24])
-
-
-@pytest.fixture(scope="module")
 def new(parts):
     return parts.images[24:]
 
@@ -160,7 +155,7 @@ def test_the_scale_spans_three_decades_at_most(detector, new, path, offset, monk
 
 
 def test_what_a_crop_leaves_out_has_the_lowest_level(parts, new, path):
-    cropped = PaDiM(embedder=PatchEmbedder(image_size=(64, 80), crop_size=(48, 64)))
+    cropped = PaDiM(embedder=PatchEmbedder(image_size=(64, 80), crop_size=(48, 64), engine="torch"))
     page = Page(report(cropped.fit(parts.images[:24]), new, path=path))
     levels = page.levels(0)
     assert levels.shape == (32, 40)
@@ -265,7 +260,9 @@ def test_files_may_be_read_by_whoever_may_read_files_made_here(detector, new, tm
 def test_batches_do_not_change_the_page(new, parts, tmp_path):
     pages = []
     for batch_size in (4, 32):
-        detector = PaDiM(embedder=PatchEmbedder(image_size=64, batch_size=batch_size))
+        detector = PaDiM(
+            embedder=PatchEmbedder(image_size=64, engine="torch", batch_size=batch_size)
+        )
         detector.fit(parts.images[:24]).offset_ = -10.0
         page = Page(report(detector, new, path=tmp_path / f"{batch_size}.html"))
         pages.append(page)
@@ -335,7 +332,7 @@ def test_bad_arguments_are_refused_and_leave_no_file(
 
 @pytest.mark.usefixtures("unscored")
 def test_a_detector_without_threshold_is_refused(new, path):
-    uncalibrated = PaDiM(embedder=PatchEmbedder(image_size=64)).partial_fit(new)
+    uncalibrated = PaDiM(embedder=PatchEmbedder(image_size=64, engine="torch")).partial_fit(new)
     with pytest.raises(NotFittedError, match=r"no threshold.*calibrate"):
         report(uncalibrated, new, path=path)
 
