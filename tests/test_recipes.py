@@ -225,7 +225,7 @@ def reference_heatmaps(distances, source):
 @pytest.fixture(scope="module")
 def pictures(request, parts):
     """Some images to learn from, and some to look at: real ones where they are at hand."""
-    if "SKPADIM_TEST_DATA" in os.environ:
+    if os.environ.get("SKPADIM_TEST_DATA"):
         data = request.getfixturevalue("real_data")("bottle")
         return list(data.X_train[:25]), list(data.X_test[::20])
     pictures = [Image.fromarray(image) for image in parts.images]

@@ -6,6 +6,7 @@ import json
 import re
 import stat
 import zlib
+from copy import deepcopy
 from html.parser import HTMLParser
 
 import numpy as np
@@ -290,7 +291,7 @@ def unscored(monkeypatch):
     def fail(*arguments):
         pytest.fail("images were scored before the error")
 
-    monkeypatch.setattr(PaDiM, "_iter_heatmaps", fail)
+    monkeypatch.setattr(PatchEmbedder, "iter_embed", fail)
 
 
 @pytest.mark.usefixtures("unscored")
@@ -330,9 +331,9 @@ def test_bad_arguments_are_refused_and_leave_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("unscored")
-def test_a_detector_without_threshold_is_refused(new, path):
+def test_a_detector_without_threshold_is_refused(new, path, monkeypatch):
     uncalibrated = PaDiM(embedder=PatchEmbedder(image_size=64, engine="torch")).partial_fit(new)
+    monkeypatch.setattr(PatchEmbedder, "iter_embed", None)
     with pytest.raises(NotFittedError, match=r"no threshold.*calibrate"):
         report(uncalibrated, new, path=path)
 
@@ -388,13 +389,16 @@ def test_a_folder_that_cannot_be_written_to_is_told(detector, new):
 def test_an_interrupt_leaves_the_folder_as_it_was(detector, new, path, monkeypatch):
     path.write_text("outdated")
 
-    def interrupted(self, stream):
-        yield np.ones((2, 64, 64), np.float32)
+    in_batches = deepcopy(detector).set_params(embedder__batch_size=4)
+    iter_embed = PatchEmbedder.iter_embed
+
+    def interrupted(*arguments):
+        yield next(iter_embed(*arguments))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PaDiM, "_iter_heatmaps", interrupted)
+    monkeypatch.setattr(PatchEmbedder, "iter_embed", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        report(detector, new, path=path, overwrite=True)
+        report(in_batches, new, path=path, overwrite=True)
     assert list(path.parent.iterdir()) == [path]
     assert path.read_text() == "outdated"
 
@@ -409,11 +413,9 @@ def test_a_file_that_disappears_on_the_way_is_told_and_leaves_nothing(detector, 
     assert list((tmp_path / "pages").iterdir()) == []
 
 
-def test_images_without_any_anomaly_make_a_page(detector, new, path, monkeypatch):
-    def flat(self, stream):
-        yield np.zeros((12, 64, 64), np.float32)
-
-    monkeypatch.setattr(PaDiM, "_iter_heatmaps", flat)
-    page = Page(report(detector, new, path=path))
+def test_images_without_any_anomaly_make_a_page(new, path):
+    same = np.repeat(new[:1], 12, axis=0)
+    embedder = PatchEmbedder(image_size=64, engine="torch")
+    page = Page(report(PaDiM(embedder=embedder, false_alarm_rate=0.1).fit(same), same, path=path))
     assert [image["score"] for image in page.images] == [0] * 12
     assert (page.data["lowest"], page.data["highest"]) == (0.001, 1.0)

@@ -1,7 +1,6 @@
 """Batches of one size, prepared by threads that nobody notices."""
 
 import gc
-import os
 import threading
 import tracemalloc
 from pathlib import Path
@@ -301,10 +300,8 @@ def test_a_draft_changes_no_other_format_and_no_size(tmp_path, images):
 # ----------------------------------------------------------------------------------- real images
 
 
-def test_real_photographs_are_resized_as_pillow_does():
-    if "SKPADIM_TEST_DATA" not in os.environ:
-        pytest.skip("SKPADIM_TEST_DATA, a folder of real images, is not set")
-    paths = sorted(Path(os.environ["SKPADIM_TEST_DATA"], "bottle/test/good").iterdir())[:5]
+def test_real_photographs_are_resized_as_pillow_does(real_data):
+    paths = real_data("bottle").X_test[:5]
     batch = np.concatenate(list(iter_batches(paths, (256, 256), (224, 224), batch_size=2)))
     for pixels, path in zip(batch, paths, strict=True):
         with Image.open(path) as image:
