@@ -1,3 +1,4 @@
+import copy
 import sys
 
 import numpy as np
@@ -286,7 +287,10 @@ def test_a_module_in_training_is_used_in_evaluation_mode():
 
 
 def test_a_module_in_double_precision_is_used_in_float32():
-    assert build(Small().double(), ("second",)).network(torch.ones(1, 3, 32, 32))[0].shape
+    network = Small().eval()
+    x = torch.ones(1, 3, 32, 32)
+    (result,) = build(copy.deepcopy(network).double(), ("second",)).network(x)
+    torch.testing.assert_close(result, network(x))
 
 
 def test_a_callable_makes_the_module():
