@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -553,7 +554,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         del gaussian._moments
         return gaussian
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         passthrough = self.embedder == "passthrough"
         tags.input_tags.two_d_array = passthrough

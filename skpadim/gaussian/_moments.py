@@ -1,5 +1,6 @@
 """Exact streaming moments of patch embeddings."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -332,7 +333,13 @@ class PatchMoments:
         self.scatter = None if other.scatter is None else other.scatter.copy()
         return self
 
-    def _transformed(self, mean, of_rows, of_scatter, n_dimensions) -> "PatchMoments":
+    def _transformed(
+        self,
+        mean: NDArray[np.float64],
+        of_rows: Callable[[NDArray], NDArray],
+        of_scatter: Callable[[NDArray], NDArray],
+        n_dimensions: int,
+    ) -> "PatchMoments":
         moments = PatchMoments()
         moments.n_samples = self.n_samples
         moments._dtype = self._dtype

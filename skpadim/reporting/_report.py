@@ -27,7 +27,7 @@ from skpadim._padim import PaDiM
 from skpadim._sizes import Size, check_size
 from skpadim._threads import n_threads
 from skpadim._threshold import check_calibrated
-from skpadim.embedding._passthrough import Passthrough
+from skpadim.embedding import PatchEmbedder
 from skpadim.images import ImageSequence
 
 # Pillow releases the GIL while it decodes, resizes and encodes.
@@ -197,7 +197,7 @@ def _check_detector(detector: Any) -> None:
         )
     check_is_fitted(detector, "gaussian_")
     check_calibrated(detector)
-    if isinstance(detector.embedder_, Passthrough):
+    if not isinstance(detector.embedder_, PatchEmbedder):
         raise ValueError(
             "detector takes embeddings (embedder='passthrough'), but a report shows images. Fit a "
             "PaDiM with an embedder to images."
