@@ -20,7 +20,8 @@ from safetensors.numpy import load_file, save_file
 from sklearn.exceptions import NotFittedError
 
 import skpadim
-from skpadim import PaDiM, PatchEmbedder, PatchGaussian, persistence
+from skpadim import PaDiM, PatchEmbedder, PatchGaussian
+from skpadim._model_files import FORMAT, checksum, read_header
 from skpadim.heatmaps import Smoothing
 
 DATA = Path(__file__).parent / "data"
@@ -54,8 +55,7 @@ def rewritten(path, change):
         record = json.loads(file.metadata()["skpadim"])
     arrays = load_file(path)
     text = json.dumps(change(record, arrays) or record)
-    checksum = persistence._checksum(text, arrays)
-    save_file(arrays, path, {"skpadim": text, "sha256": checksum})
+    save_file(arrays, path, {"skpadim": text, "sha256": checksum(text, arrays)})
     return path
 
 
@@ -439,7 +439,7 @@ class TestLoadingIsRefused:
     def test_deep_headers(self, tmp_path):
         path = tmp_path / "a.skpadim"
         text = "[" * 100_000
-        save_file({}, path, {"skpadim": text, "sha256": persistence._checksum(text, {})})
+        save_file({}, path, {"skpadim": text, "sha256": checksum(text, {})})
         with pytest.raises(ValueError, match="header is damaged"):
             skpadim.load(path)
 
@@ -585,9 +585,7 @@ def test_learning_goes_on_from_a_file_that_is_older_than_a_parameter():
     detector = skpadim.load(DATA / "format-1-images.skpadim")
     assert (
         "resample"
-        not in persistence.read_header(DATA / "format-1-images.skpadim").detector["parameters"][
-            "embedder"
-        ]
+        not in read_header(DATA / "format-1-images.skpadim").detector["parameters"]["embedder"]
     )
     more = make_inspection_images(n_good=3, n_defective=0, image_size=64, random_state=2).images
     assert detector.partial_fit(more).n_samples_seen_ == 23
@@ -595,12 +593,12 @@ def test_learning_goes_on_from_a_file_that_is_older_than_a_parameter():
 
 def test_each_format_has_files():
     formats = {path.stem.split("-")[1] for path in DATA.glob("format-*.skpadim")}
-    assert formats == {str(number) for number in range(1, persistence._FORMAT + 1)}
+    assert formats == {str(number) for number in range(1, FORMAT + 1)}
 
 
 def test_header(on_images, tmp_path):
     path = skpadim.save(on_images, tmp_path / "a.skpadim")
-    header = persistence.read_header(path)
+    header = read_header(path)
     assert header.format == 2
     assert header.versions["skpadim"] == skpadim.__version__
     assert header.detector["weights_hash_"] == on_images.weights_hash_
