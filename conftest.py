@@ -1,4 +1,4 @@
-"""Runs the Python blocks of README.md and docs/ as tests.
+"""Shares the tests out among cores, and runs the Python blocks of README.md and docs/ as tests.
 
 A page is one namespace, which knows beforehand what the blocks take for granted: `good_images` and
 `new_images`, `images` of both kinds with their labels `y` and `masks`, and a `detector`. It runs in
@@ -13,6 +13,7 @@ from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 from PIL import Image
 from sybil import Sybil
@@ -23,6 +24,16 @@ from skpadim.datasets import make_inspection_images
 
 # Enough good ones that four fifths of them keep a false-alarm rate of 5 %.
 _N_GOOD, _N_NEW_GOOD, _N_DEFECTIVE = 25, 2, 5
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
+
+# They fit many times at full size.
+_SLOW_PAGES = [
+    Path(__file__).parent / "docs" / page
+    for page in ("pitfalls.md", "scaling.md", "how_to/export.md", "how_to/pipelines.md")
+]
 
 collect_ignore = ["docs/conf.py", "docs/_build", "docs/gallery"]
 
@@ -71,9 +82,24 @@ def _tear_down(namespace):
     folder.cleanup()
 
 
+def pytest_configure(config):
+    """Let each worker, and what it starts, take one core: together they take all."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Start no workers, which takes seconds, where all tests are named one by one."""
+    return 0 if all("::" in argument for argument in config.args) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
 def pytest_collection_modifyitems(items):
-    """Let wrong ways warn."""
+    """Let wrong ways warn, and mark the slow pages."""
     for item in items:
+        if item.path in _SLOW_PAGES:
+            item.add_marker(pytest.mark.slow)
         example = getattr(item, "example", None)
         if example is not None and str(example.parsed).lstrip().startswith("# Wrong"):
             item.add_marker(pytest.mark.filterwarnings("ignore::UserWarning"))

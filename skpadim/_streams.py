@@ -1,13 +1,14 @@
 """What a detector is given, as batches of embeddings."""
 
 import os
+import pickle
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-import cloudpickle
 import numpy as np
+from joblib import wrap_non_picklable_objects
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_memory
 from tqdm import tqdm
@@ -125,7 +126,9 @@ class Stream:
 
     def __getstate__(self) -> dict[str, Any]:
         # On the way to another process, whose working directory may be another.
-        state = {**vars(self), "embedder": cloudpickle.dumps(self.embedder)}
+        # The wrapper pickles classes and functions of scripts and of other functions by value.
+        embedder = pickle.dumps(wrap_non_picklable_objects(self.embedder, keep_wrapper=False))
+        state = {**vars(self), "embedder": embedder}
         if isinstance(self._memory, str):
             state["_memory"] = os.path.abspath(self._memory)
         return state
@@ -137,7 +140,7 @@ class Stream:
 @lru_cache(maxsize=1)
 def _unpickled(embedder: bytes) -> Embedder:
     """Return the same embedder for all shards, so that a process builds the network only once."""
-    return cloudpickle.loads(embedder)
+    return pickle.loads(embedder)
 
 
 def _embed_batch(

@@ -11,7 +11,8 @@ References
 
 import json
 import os
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from math import ceil, isnan, prod
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from skpadim.heatmaps import Smoothing
 
 __all__ = ["load", "save"]
 
+# torchvision is an extra.
 _PACKAGES = ("skpadim", "numpy", "pillow", "scikit-learn", "torch", "torchvision")
 
 # joblib.Memory reads pickles from the folder that `memory` names: no file may name one.
@@ -120,7 +122,7 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
     arrays: dict[str, NDArray] = {}
     record = {
         "format": FORMAT,
-        "versions": {name: version(name) for name in _PACKAGES},
+        "versions": _installed_versions(),
         "detector": _record_detector(detector, arrays),
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -185,6 +187,15 @@ def load(path: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None
 
 class _WeightsNeeded(Exception):
     """A file of weights is needed, and only its name is known."""
+
+
+def _installed_versions() -> dict[str, str]:
+    """Return the versions of those packages that decide a score."""
+    versions = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _record_detector(detector: PaDiM, arrays: dict[str, NDArray]) -> dict[str, Any]:

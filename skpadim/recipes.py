@@ -4,7 +4,8 @@ Each function takes the same arguments and returns a new :class:`~skpadim.PaDiM`
 say all that differs from the defaults. What is peculiar to a backbone, the number of dimensions
 kept and sometimes the layers, is set for those that the source names. With any other backbone all
 dimensions are kept, until ``set_params(n_components=...)`` says otherwise. Thresholds are
-skpadim's, from good images only.
+skpadim's, from good images only. Backbones of torchvision need ``skpadim[torchvision]``, those of
+timm ``skpadim[timm]``.
 """
 
 from typing import Any

@@ -1,11 +1,14 @@
 """What several tests share."""
 
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from skpadim import PaDiM, PatchEmbedder
 from skpadim.datasets import load_mvtec_ad, make_inspection_images
 
 
@@ -13,6 +16,18 @@ from skpadim.datasets import load_mvtec_ad, make_inspection_images
 def parts():
     """Small synthetic pictures: 30 good ones, then 6 defective ones."""
     return make_inspection_images(n_good=30, n_defective=6, image_size=96, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def good(parts):
+    """The pictures that detectors of the tests learn from."""
+    return parts.images[:24]
+
+
+@pytest.fixture(scope="session")
+def detector(good):
+    """Detector that has learnt from them: all tests share it, and who changes it takes a copy."""
+    return PaDiM(embedder=PatchEmbedder(image_size=64, engine="torch")).fit(good)
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +45,33 @@ def folder(parts, tmp_path_factory):
             (folder / place).mkdir(parents=True, exist_ok=True)
             Image.fromarray(array).save(folder / place / name)
     return folder
+
+
+@pytest.fixture
+def interrupts():
+    """Let what is started heed SIGINT, which shells have their background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def all_cores(monkeypatch):
+    """Let the package use as many threads as there are cores, whatever the tests' worker may."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+@pytest.fixture(scope="session")
+def wait_for():
+    """Wait until a condition holds, for as long as a busy machine may take."""
+
+    def wait(condition, seconds=120):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it has not happened"
+            time.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from skpadim import PaDiM, PatchEmbedder
 from skpadim.datasets import read_masks
 from skpadim.metrics import aupro_score
 
+pytestmark = pytest.mark.slow
+
 
 def measure(detector, data):
     heatmaps = detector.fit(data.X_train).predict_heatmap(data.X_test)

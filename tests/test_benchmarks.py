@@ -12,6 +12,8 @@ import skpadim
 from skpadim import PatchGaussian
 from skpadim.datasets import make_inspection_images
 
+pytestmark = pytest.mark.slow  # they start processes, and fit many times
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -49,7 +51,12 @@ def test_scaling_measures_each_size_with_each_count():
     lines = done.stdout.splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert [row[:2] for row in rows[2:]] == [["64", "20"], ["64", "40"], ["96", "20"], ["96", "40"]]
-    assert all(float(cell) >= 0 for row in rows[2:] for cell in row)
+    for size, count, fit, each, pixel, predict, peak in np.array(rows[2:], dtype=float):
+        # All three are the time of one fit; what is printed is rounded.
+        assert fit == pytest.approx(each * count / 1000, abs=0.06)
+        assert each == pytest.approx(pixel * size**2 / 1e6, abs=0.06 + 0.6 * size**2 / 1e6)
+        assert predict > 0
+        assert peak > 50
 
 
 def test_scaling_names_a_number_that_is_too_small():
@@ -77,7 +84,13 @@ def test_drift_gives_the_rates_of_both_tests_at_each_size(printed):
     sizes = [("50", "10"), ("200", "10"), ("200", "20"), ("200", "50")]
     tests = ["Mann-Whitney", "Kolmogorov-Smirnov"]
     assert [row[:3] for row in rows] == [[*size, test] for size in sizes for test in tests]
-    assert all(0 <= float(cell.rstrip("%")) <= 100 for row in rows for cell in row[3:])
+    rates = np.array([[float(cell.rstrip("%")) for cell in row[3:]] for row in rows])
+    # The mean over 20 references, and what one of them is over, at the levels 0.01 and 0.001: the
+    # tests are exact, so that of the 100 windows in all few have an alarm, by any seed.
+    assert (rates[:, [0, 2]] <= [5, 3]).all()
+    assert (rates[:, 2] <= rates[:, 0]).all()
+    assert (rates[:, 3] <= rates[:, 1]).all()
+    assert rates[:, 0].sum() > 0
 
 
 SMALL_METRICS = ("--without-oracles", "--maps", "4", "--size", "32", "--repeats", "1")
@@ -223,7 +236,9 @@ def test_protocols_tell_the_error_of_their_means(printed, folder):
     assert [["±" in cell for cell in row[2:6]] for row in rows] == [[True] * 4, [False] * 4]
     rows = table(printed("protocols", *arguments, "moved"))
     assert [row[1] for row in rows] == ["aligned", "rotated and cropped"]
-    assert all(0 <= float(cell.split(" ± ")[0]) <= 1 for row in rows for cell in row[2:])
+    aligned, moved = ([float(cell.split(" ± ")[0]) for cell in row[2:]] for row in rows)
+    # Parts that are moved are found less well.
+    assert 0.5 < moved[0] < aligned[0] <= 1
 
 
 def test_a_standard_error_is_that_of_the_mean(benchmarks):
@@ -335,7 +350,8 @@ def test_times_are_multiples_of_the_defaults(printed, folder):
     rows = table(printed("defaults", str(folder.parent), folder.name, *settings))
     assert rows[0] == ["the defaults", "1.00", "1.00"]
     assert rows[1][0] == "`grid_stride=16`"
-    assert all(float(cell) > 0 for cell in rows[1][1:])
+    # A quarter of the Gaussians takes less time, if not much.
+    assert all(0 < float(cell) < 1.5 for cell in rows[1][1:])
 
 
 def test_copies_are_left_out_one_by_one_and_by_image(printed, folder):

@@ -24,7 +24,7 @@ from skpadim import PaDiM, PatchEmbedder, PatchGaussian
 
 pytestmark = pytest.mark.filterwarnings("ignore:false_alarm_rate=:UserWarning")
 
-EMBEDDER = PatchEmbedder(image_size=64)
+EMBEDDER = PatchEmbedder(image_size=64, engine="torch")
 ESTIMATORS = {
     "PatchEmbedder": EMBEDDER,
     "PaDiM": PaDiM(embedder=EMBEDDER),
@@ -35,11 +35,6 @@ ESTIMATORS = {
 DETECTORS = {name: e for name, e in ESTIMATORS.items() if name != "PatchEmbedder"}
 every_estimator = pytest.mark.parametrize("name", ESTIMATORS)
 every_detector = pytest.mark.parametrize("name", DETECTORS)
-
-
-@pytest.fixture(scope="module")
-def good(parts):
-    return parts.images[:24]
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +192,7 @@ def test_a_pipeline_with_memory_embeds_no_image_twice(good, new, tmp_path, monke
     monkeypatch.setattr(PatchEmbedder, "iter_embed", counting)
     for n_components in (5, 20):
         make_pipeline(
-            PatchEmbedder(image_size=64),
+            PatchEmbedder(image_size=64, engine="torch"),
             PatchGaussian(n_components=n_components, random_state=0),
             memory=joblib.Memory(tmp_path, verbose=0),
         ).fit(good)
@@ -238,7 +233,7 @@ def test_a_model_with_other_weights_is_refused(good, new, tmp_path):
             torch.save(torchvision.models.resnet18(weights=None).state_dict(), weights)
 
     save(0)
-    embedder = PatchEmbedder("resnet18", image_size=64, weights=str(weights))
+    embedder = PatchEmbedder("resnet18", image_size=64, weights=str(weights), engine="torch")
     saved = pickle.dumps(PaDiM(embedder=embedder).fit(good))
     expected = pickle.loads(saved).score_samples(new)
     save(1)
@@ -249,7 +244,7 @@ def test_a_model_with_other_weights_is_refused(good, new, tmp_path):
 
 
 def test_a_model_fitted_elsewhere_takes_the_device_of_here(good, new):
-    detector = PaDiM(embedder=PatchEmbedder(image_size=64)).fit(good)
+    detector = PaDiM(embedder=clone(EMBEDDER)).fit(good)
     expected = detector.score_samples(new)
     detector.embedder.device = detector.embedder_.device = "cuda:99"
     loaded = pickle.loads(pickle.dumps(detector))

@@ -109,7 +109,7 @@ def test_pixel_scorers_are_given_masks_as_metadata(parts, tmp_path):
         if mask.any():
             Image.fromarray(mask).save(paths[-1])
     masks = np.array(paths, dtype=object)
-    detector = PaDiM(embedder=PatchEmbedder(image_size=96), false_alarm_rate=0.2)
+    detector = PaDiM(embedder=PatchEmbedder(image_size=96, engine="torch"), false_alarm_rate=0.2)
     with sklearn.config_context(enable_metadata_routing=True):
         scores = {
             name: cross_val_score(
@@ -134,8 +134,7 @@ def test_pixel_scorers_are_given_masks_as_metadata(parts, tmp_path):
     np.testing.assert_allclose(scores["arrays"], scores["aupro"])
 
 
-def test_masks_of_another_shape_or_number_are_refused(parts):
-    detector = PaDiM(embedder=PatchEmbedder(image_size=64)).fit(parts.images[:24])
+def test_masks_of_another_shape_or_number_are_refused(parts, detector):
     with sklearn.config_context(enable_metadata_routing=True):
         with pytest.raises(
             ValueError, match=r"masks\[0\] .* \(96, 96\), but its heatmap \(64, 64\)"

@@ -1,9 +1,11 @@
 """PaDiM: invariants, composition, thresholds, persistence, bad input."""
 
 import pickle
+import pickletools
 import random
 import subprocess
 import sys
+from copy import deepcopy
 
 import joblib
 import numpy as np
@@ -32,22 +34,12 @@ few_images = pytest.mark.filterwarnings("ignore:false_alarm_rate=:UserWarning")
 
 
 def small_embedder(**parameters):
-    return PatchEmbedder(image_size=64, **parameters)
-
-
-@pytest.fixture(scope="module")
-def good(parts):
-    return parts.images[:24]
+    return PatchEmbedder(image_size=64, engine="torch", **parameters)
 
 
 @pytest.fixture(scope="module")
 def new(parts):
     return parts.images[24:]
-
-
-@pytest.fixture(scope="module")
-def detector(good):
-    return PaDiM(embedder=small_embedder()).fit(good)
 
 
 def make_embeddings(n, seed=0, grid=(5, 4), dimensions=6):
@@ -306,7 +298,8 @@ def test_partial_fit_equals_fit(good, new, reduction):
     np.testing.assert_allclose(parts.score_samples(new), whole.score_samples(new), rtol=1e-3)
     with pytest.raises(NotFittedError, match="call calibrate"):
         parts.predict(new)
-    assert parts.calibrate(good).predict(new).shape == (len(new),)
+    expected = whole.calibrate(good).predict(new)
+    np.testing.assert_array_equal(parts.calibrate(good).predict(new), expected)
     assert parts.n_samples_seen_ == len(good)
 
 
@@ -542,7 +535,7 @@ def test_impossible_sizes_are_refused(detector, new, size):
 
 
 def test_outside_the_crop_nothing_is_anomalous(good, new):
-    embedder = PatchEmbedder(image_size=(96, 80), crop_size=(64, 48))
+    embedder = PatchEmbedder(image_size=(96, 80), crop_size=(64, 48), engine="torch")
     detector = PaDiM(embedder=embedder).fit(good)
     crop = detector.predict_heatmap(new)
     assert crop.shape == (len(new), 64, 48)
@@ -565,26 +558,9 @@ def test_nested_parameters_are_reached_by_name():
     assert clone(detector).get_params()["embedder__image_size"] == 96
 
 
-def test_fit_changes_no_parameter_and_uses_no_changed_one(good, new):
-    detector = PaDiM(embedder=small_embedder())
-    parameters = {name: repr(value) for name, value in detector.get_params().items()}
-    scores = detector.fit(good).score_samples(new)
-    assert {name: repr(value) for name, value in detector.get_params().items()} == parameters
-    detector.set_params(embedder__image_size=96)
-    np.testing.assert_array_equal(detector.score_samples(new), scores)
-
-
-@pytest.mark.parametrize("how", ["pickle", "joblib", "clone and fit"])
-def test_copies_give_equal_decisions(detector, good, new, how, tmp_path):
-    if how == "pickle":
-        copied = pickle.loads(pickle.dumps(detector))
-    elif how == "joblib":
-        joblib.dump(detector, tmp_path / "model.joblib")
-        copied = joblib.load(tmp_path / "model.joblib")
-    else:
-        copied = clone(detector).fit(good)
-    np.testing.assert_array_equal(copied.decision_function(new), detector.decision_function(new))
-    np.testing.assert_array_equal(copied.predict_heatmap(new), detector.predict_heatmap(new))
+def test_a_parameter_that_is_changed_holds_from_the_next_fit_on(detector, new):
+    changed = deepcopy(detector).set_params(embedder__image_size=96)
+    np.testing.assert_array_equal(changed.score_samples(new), detector.score_samples(new))
 
 
 def test_a_fitted_model_holds_no_torch_object(detector, new):
@@ -602,7 +578,11 @@ def test_a_fitted_model_holds_no_torch_object(detector, new):
                 walk(inner)
 
     walk(detector)
-    assert b"torch" not in pickle.dumps(detector)
+    # This protocol has the module of each object in an operation of its own.
+    operations = pickletools.genops(pickle.dumps(detector, protocol=2))
+    modules = {names.partition(".")[0] for code, names, _ in operations if code.name == "GLOBAL"}
+    assert "skpadim" in modules
+    assert "torch" not in modules
 
 
 def test_fitting_again_starts_afresh(good, new):
@@ -648,13 +628,6 @@ def test_paths_arrays_and_lists_give_the_same_scores(detector, new, tmp_path):
     for X in (paths, np.array(paths), list(new), [Image.fromarray(i) for i in new], tensor):
         np.testing.assert_array_equal(detector.score_samples(X), expected)
     np.testing.assert_array_equal(detector.score_samples(new / 255), expected)
-
-
-def test_the_order_and_company_of_images_do_not_matter(detector, new):
-    scores = detector.score_samples(new)
-    np.testing.assert_allclose(detector.score_samples(new[::-1])[::-1], scores, rtol=1e-4)
-    one_by_one = np.concatenate([detector.score_samples(new[[i]]) for i in range(len(new))])
-    np.testing.assert_allclose(one_by_one, scores, rtol=1e-4)
 
 
 @few_images

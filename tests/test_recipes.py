@@ -226,14 +226,20 @@ def reference_heatmaps(distances, source):
 @pytest.fixture(scope="module")
 def pictures(request, parts):
     """Some images to learn from, and some to look at: real ones where they are at hand."""
-    if "SKPADIM_TEST_DATA" in os.environ:
+    if os.environ.get("SKPADIM_TEST_DATA"):
         data = request.getfixturevalue("real_data")("bottle")
         return list(data.X_train[:25]), list(data.X_test[::20])
     pictures = [Image.fromarray(image) for image in parts.images]
     return pictures[:25], pictures[-4:]
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if "resnet18" in source.backbone else pytest.mark.slow)
+        for name, source in SOURCES.items()
+    ],
+)
 def test_a_recipe_computes_what_its_source_does(name, networks, pictures):
     source = SOURCES[name]
     network, weights = networks(source.backbone)

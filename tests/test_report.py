@@ -6,6 +6,7 @@ import json
 import re
 import stat
 import zlib
+from copy import deepcopy
 from html.parser import HTMLParser
 
 import numpy as np
@@ -59,11 +60,6 @@ class Page(HTMLParser):
 def unpack(packed, size):
     differences = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(size)
     return np.cumsum(np.cumsum(differences, axis=0, dtype=np.uint8), axis=1, dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def detector(parts):
-    return PaDiM(embedder=PatchEmbedder(image_size=64)).fit(parts.images[:24])
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +156,7 @@ def test_the_scale_spans_three_decades_at_most(detector, new, path, offset, monk
 
 
 def test_what_a_crop_leaves_out_has_the_lowest_level(parts, new, path):
-    cropped = PaDiM(embedder=PatchEmbedder(image_size=(64, 80), crop_size=(48, 64)))
+    cropped = PaDiM(embedder=PatchEmbedder(image_size=(64, 80), crop_size=(48, 64), engine="torch"))
     page = Page(report(cropped.fit(parts.images[:24]), new, path=path))
     levels = page.levels(0)
     assert levels.shape == (32, 40)
@@ -265,7 +261,9 @@ def test_files_may_be_read_by_whoever_may_read_files_made_here(detector, new, tm
 def test_batches_do_not_change_the_page(new, parts, tmp_path):
     pages = []
     for batch_size in (4, 32):
-        detector = PaDiM(embedder=PatchEmbedder(image_size=64, batch_size=batch_size))
+        detector = PaDiM(
+            embedder=PatchEmbedder(image_size=64, engine="torch", batch_size=batch_size)
+        )
         detector.fit(parts.images[:24]).offset_ = -10.0
         page = Page(report(detector, new, path=tmp_path / f"{batch_size}.html"))
         pages.append(page)
@@ -333,9 +331,9 @@ def test_bad_arguments_are_refused_and_leave_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("unscored")
-def test_a_detector_without_threshold_is_refused(new, path):
-    uncalibrated = PaDiM(embedder=PatchEmbedder(image_size=64)).partial_fit(new)
+def test_a_detector_without_threshold_is_refused(new, path, monkeypatch):
+    uncalibrated = PaDiM(embedder=PatchEmbedder(image_size=64, engine="torch")).partial_fit(new)
+    monkeypatch.setattr(PatchEmbedder, "iter_embed", None)
     with pytest.raises(NotFittedError, match=r"no threshold.*calibrate"):
         report(uncalibrated, new, path=path)
 
@@ -391,12 +389,16 @@ def test_a_folder_that_cannot_be_written_to_is_told(detector, new):
 def test_an_interrupt_leaves_the_folder_as_it_was(detector, new, path, monkeypatch):
     path.write_text("outdated")
 
-    def interrupted(*arguments, **options):
+    in_batches = deepcopy(detector).set_params(embedder__batch_size=4)
+    iter_embed = PatchEmbedder.iter_embed
+
+    def interrupted(*arguments):
+        yield next(iter_embed(*arguments))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Image.Image, "save", interrupted)
+    monkeypatch.setattr(PatchEmbedder, "iter_embed", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        report(detector, new, path=path, overwrite=True)
+        report(in_batches, new, path=path, overwrite=True)
     assert list(path.parent.iterdir()) == [path]
     assert path.read_text() == "outdated"
 
@@ -411,11 +413,9 @@ def test_a_file_that_disappears_on_the_way_is_told_and_leaves_nothing(detector, 
     assert list((tmp_path / "pages").iterdir()) == []
 
 
-def test_images_without_any_anomaly_make_a_page(detector, new, path, monkeypatch):
-    def flat(distances, size, smoothing):
-        return np.zeros((len(distances), *size), np.float32)
-
-    monkeypatch.setattr("skpadim._padim.to_heatmaps", flat)
-    page = Page(report(detector, new, path=path))
+def test_images_without_any_anomaly_make_a_page(new, path):
+    same = np.repeat(new[:1], 12, axis=0)
+    embedder = PatchEmbedder(image_size=64, engine="torch")
+    page = Page(report(PaDiM(embedder=embedder, false_alarm_rate=0.1).fit(same), same, path=path))
     assert [image["score"] for image in page.images] == [0] * 12
     assert (page.data["lowest"], page.data["highest"]) == (0.001, 1.0)

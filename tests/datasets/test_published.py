@@ -271,10 +271,10 @@ def test_a_missing_root_is_an_error_that_tells_source_and_layout(tmp_path, name)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_empty_root_is_an_error_that_shows_the_layout(tmp_path, name):
-    loader, *_ = {**WITH_CATEGORIES, **WITHOUT_CATEGORIES}[name]
+def test_an_empty_root_is_an_error_that_tells_source_and_layout(tmp_path, name):
+    loader, *_, url = {**WITH_CATEGORIES, **WITHOUT_CATEGORIES}[name]
     arguments = ["x"] if name in WITH_CATEGORIES else []
-    with pytest.raises(FileNotFoundError, match="layout:\n<root>/"):
+    with pytest.raises(FileNotFoundError, match=rf"(?s)can be had from .*{url}.*layout:\n<root>/"):
         loader(tmp_path, *arguments)
 
 

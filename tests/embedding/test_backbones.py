@@ -1,3 +1,4 @@
+import copy
 import sys
 
 import numpy as np
@@ -150,6 +151,17 @@ def test_an_unknown_backbone_is_an_error_that_suggests_others(backbone, hint):
         build(backbone)
 
 
+@pytest.mark.parametrize(
+    ("backbone", "hint"), [("resnet18", ""), ("efficientnet_lite", ".*'efficientnet_lite0'")]
+)
+def test_without_torchvision_the_error_says_both_what_is_known_and_the_extra(
+    backbone, hint, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(ImportError, match=rf"'{backbone}'{hint}.*skpadim\[torchvision\]"):
+        build(backbone)
+
+
 def test_segmentation_models_of_torchvision_are_no_backbones():
     with pytest.raises(ValueError, match="unknown"):
         build("fcn_resnet50", ("backbone.layer1",), weights=None)
@@ -275,7 +287,10 @@ def test_a_module_in_training_is_used_in_evaluation_mode():
 
 
 def test_a_module_in_double_precision_is_used_in_float32():
-    assert build(Small().double(), ("second",)).network(torch.ones(1, 3, 32, 32))[0].shape
+    network = Small().eval()
+    x = torch.ones(1, 3, 32, 32)
+    (result,) = build(copy.deepcopy(network).double(), ("second",)).network(x)
+    torch.testing.assert_close(result, network(x))
 
 
 def test_a_callable_makes_the_module():

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,8 +45,19 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (5, 64, 96, 3), np.uint8)
 
 
-def engine_of(embedder):
-    return type(embedder._engine(None))
+@pytest.fixture
+def engines(monkeypatch):
+    """Kinds of the engines that are made, in their order."""
+    kinds = []
+    make_engine = _engines.make_engine
+
+    def noting(*arguments):
+        engine = make_engine(*arguments)
+        kinds.append(type(engine))
+        return engine
+
+    monkeypatch.setattr(_engines, "make_engine", noting)
+    return kinds
 
 
 @pytest.mark.parametrize(
@@ -54,18 +66,21 @@ def engine_of(embedder):
         {},
         {"backbone": "efficientnet_lite2"},
         {"backbone": "resnet18", "weights": None, "grid_stride": 4, "alignment": "nearest"},
-        {"backbone": "wide_resnet50_2", "weights": None, "neighborhood": 1},
+        pytest.param(
+            {"backbone": "wide_resnet50_2", "weights": None, "neighborhood": 1},
+            marks=pytest.mark.slow,
+        ),
         {"backbone": "efficientnet_b0", "weights": None, "neighborhood": 5},
         {"backbone": "timm/convnext_femto", "weights": None, "crop_size": (60, 70)},
         {"backbone": Untraceable, "layers": ["convolution"]},
     ],
     ids=lambda parameters: str(parameters.get("backbone", "default")),
 )
-def test_openvino_gives_the_embeddings_of_torch(images, parameters):
+def test_openvino_gives_the_embeddings_of_torch(images, engines, parameters):
     embedder = PatchEmbedder(image_size=(64, 96), engine="torch").set_params(**parameters)
     expected = embedder.transform(images)
     embeddings = embedder.set_params(engine="openvino").transform(images)
-    assert engine_of(embedder) is OpenVinoEngine
+    assert engines == [TorchEngine, OpenVinoEngine]
     np.testing.assert_allclose(embeddings, expected, atol=1e-4 * np.abs(expected).max())
 
 
@@ -102,10 +117,9 @@ def test_a_network_is_compiled_once(images, monkeypatch):
     embedder.set_params(batch_size=2).transform(images)
 
 
-def test_auto_takes_openvino_on_a_processor(images):
-    embedder = PatchEmbedder(image_size=(64, 96), device="cpu")
-    assert engine_of(embedder) is OpenVinoEngine
-    assert engine_of(embedder.set_params(engine="torch")) is TorchEngine
+def test_auto_takes_openvino_on_a_processor(images, engines):
+    PatchEmbedder(image_size=(64, 96), device="cpu").transform(images)
+    assert engines == [OpenVinoEngine]
 
 
 def test_a_network_that_openvino_gets_wrong_is_refused_and_auto_takes_torch(images):
@@ -116,19 +130,21 @@ def test_a_network_that_openvino_gets_wrong_is_refused_and_auto_takes_torch(imag
         embedder.set_params(engine="openvino").transform(images)
 
 
-def test_openvino_that_is_not_installed_is_an_error_that_names_the_extra(images, monkeypatch):
+def test_openvino_that_is_not_installed_is_an_error_that_names_the_extra(
+    images, engines, monkeypatch
+):
     monkeypatch.setattr(_engines, "find_spec", lambda name: None)
     embedder = PatchEmbedder(image_size=(64, 96), engine="openvino")
     with pytest.raises(ImportError, match=r"pip install 'skpadim\[openvino\]'"):
         embedder.transform(images)
-    assert engine_of(embedder.set_params(engine="auto")) is TorchEngine
+    embedder.set_params(engine="auto").transform(images)
+    assert engines == [TorchEngine]
 
 
 def test_openvino_with_another_device_is_an_error():
-    error = _engines._obstacle(torch.device("cuda:0"))
-    assert isinstance(error, ValueError)
-    assert "device is 'cuda:0'" in str(error)
-    assert _engines._obstacle(torch.device("cpu")) is None
+    elsewhere = SimpleNamespace(network=nn.Identity(), device=torch.device("cuda:0"))
+    with pytest.raises(ValueError, match="device is 'cuda:0'"):
+        _engines.make_engine("openvino", elsewhere, (64, 96), "float32", {})
 
 
 @pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor has no bfloat16")
@@ -148,13 +164,13 @@ def test_bfloat16_where_there_is_none_is_an_error(images):
         embedder.transform(images)
 
 
-def test_a_fitted_detector_may_change_its_engine(parts):
+def test_a_fitted_detector_may_change_its_engine(parts, engines):
     good, new = parts.images[:24], parts.images[24:]
     detector = PaDiM(embedder=PatchEmbedder(image_size=64, engine="torch")).fit(good)
     expected = detector.predict_heatmap(new)
     detector.set_params(embedder__engine="openvino")
     np.testing.assert_allclose(detector.predict_heatmap(new), expected, rtol=1e-3)
-    assert engine_of(detector.embedder_) is OpenVinoEngine
+    assert engines[-1] is OpenVinoEngine
 
 
 def test_openvino_is_not_imported_for_torch_and_reports_its_use_to_nobody():

@@ -93,20 +93,30 @@ def test_weights_in_the_cache_of_torch_are_used(hub):
 
 
 def test_weights_of_wide_resnet_are_the_first_edition(hub):
-    torch.save(state_of("wide_resnet50_2"), hub / "wide_resnet50_2-95faca4d.pth")
-    build("wide_resnet50_2")
+    state = state_of("wide_resnet50_2")
+    torch.save(state, hub / "wide_resnet50_2-95faca4d.pth")
+    expected = state["conv1.weight"]
+    kept = conv1_of(build("wide_resnet50_2", layers=("conv1",)))
+    torch.testing.assert_close(kept, expected / expected.norm())
 
 
 def test_the_old_names_in_weights_of_densenets_are_understood(hub):
-    state = state_of("densenet121")
-    for key in list(state):
+    new = state_of("densenet121")
+    state = dict(new)
+    for key in new:
         for number in "12":
             for kind in ("norm", "conv"):
                 old = key.replace(f"{kind}{number}.", f"{kind}.{number}.")
                 if "denselayer" in key and old != key:
                     state[old] = state.pop(key)
     torch.save(state, hub / "densenet121-a639ec97.pth")
-    build("densenet121", layers=("features.denseblock1",))
+    torch.save(new, hub.parent / "new.pth")
+    x = torch.ones(1, 3, 32, 32)
+    layers = ("features.denseblock1",)
+    with torch.inference_mode():
+        result = build("densenet121", layers=layers).network(x)
+        expected = build("densenet121", hub.parent / "new.pth", layers).network(x)
+    torch.testing.assert_close(result, expected)
 
 
 def test_without_file_and_internet_the_error_says_what_is_missing_and_what_to_do(hub):
@@ -235,16 +245,27 @@ def test_a_state_dict_is_loaded_from_a_file(file):
 
 def test_the_name_of_a_file_may_be_a_string(tmp_path):
     torch.save(state_of("resnet18"), tmp_path / "weights.pth")
-    build("resnet18", weights=str(tmp_path / "weights.pth"))
+    from_path, from_string = (
+        conv1_of(build("resnet18", weights=form(tmp_path / "weights.pth"), layers=("conv1",)))
+        for form in (Path, str)
+    )
+    assert torch.equal(from_string, from_path)
 
 
 def test_lite_takes_the_names_of_the_package_and_those_of_timm(tmp_path):
     import timm
 
-    torch.save(read_wheel("efficientnet_lite0"), tmp_path / "package.pth")
-    build("efficientnet_lite0", weights=tmp_path / "package.pth")
-    torch.save(timm.create_model("tf_efficientnet_lite0").state_dict(), tmp_path / "timm.pth")
-    build("efficientnet_lite0", weights=tmp_path / "timm.pth")
+    tensors = read_wheel("efficientnet_lite0")
+    torch.save(tensors, tmp_path / "package.pth")
+    # They are in the same order.
+    names = timm.create_model("tf_efficientnet_lite0").state_dict()
+    torch.save(dict(zip(names, tensors.values(), strict=True)), tmp_path / "timm.pth")
+    x = torch.ones(1, 3, 32, 32)
+    with torch.inference_mode():
+        expected = build("efficientnet_lite0").network(x)
+        for file in ("package.pth", "timm.pth"):
+            result = build("efficientnet_lite0", weights=tmp_path / file).network(x)
+            torch.testing.assert_close(result, expected)
 
 
 def test_a_file_for_timm_is_loaded(tmp_path):

@@ -10,6 +10,8 @@ from skpadim.gaussian._positions import for_positions
 
 MEBIBYTE = 2**20
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 
 @pytest.mark.parametrize("bytes_per_position", [1, MEBIBYTE, 100 * MEBIBYTE])
 @pytest.mark.parametrize("n_positions", [1, 2, 7, 100])
@@ -53,7 +55,7 @@ def test_an_error_anywhere_is_raised_and_ends_the_work(failing):
 def test_a_forked_process_does_not_wait_for_threads_that_it_does_not_have():
     count_positions()  # starts the threads of this process
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply_async(count_positions).get(timeout=60) == 100
+        assert pool.apply_async(count_positions).get(timeout=120) == 100
 
 
 def count_positions():

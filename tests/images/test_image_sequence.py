@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -122,14 +122,12 @@ def test_a_sequence_of_a_sequence_is_an_equal_view(paths, stack):
 # ---------------------------------------------------------------------------------- pixel rules
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2)))
 def test_division_by_255_is_undone_exactly(pixels):
     for dtype in (np.float16, np.float32, np.float64):
         assert_holds(ImageSequence([(pixels / 255).astype(dtype)]), [pixels])
 
 
-@settings(deadline=None)
 @given(
     hnp.arrays(
         st.sampled_from([np.uint8, np.uint16, np.bool_]),
@@ -462,7 +460,6 @@ def test_indices_count_from_either_end(stack):
         images[3]
 
 
-@settings(deadline=None)
 @given(st.slices(5), st.slices(5))
 def test_slices_are_those_of_lists(first, second):
     values = list(range(5))

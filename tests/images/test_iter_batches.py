@@ -1,16 +1,14 @@
 """Batches of one size, prepared by threads that nobody notices."""
 
 import gc
-import os
 import threading
-import time
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms.v2.functional import center_crop
@@ -30,6 +28,9 @@ def paths(tmp_path, images):
     for path, image in zip(paths, images, strict=True):
         Image.fromarray(image).save(path)
     return paths
+
+
+pytestmark = pytest.mark.usefixtures("all_cores")
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +73,6 @@ def test_the_centre_is_cropped_after_resizing(images):
     assert crop.flags.c_contiguous
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.data())
 def test_the_crop_is_that_of_torchvision(height, width, data):
     crop_size = data.draw(st.tuples(st.integers(1, height), st.integers(1, width)))
@@ -102,7 +102,6 @@ def test_paths_and_the_arrays_read_from_them_give_the_same_batches(paths):
     np.testing.assert_array_equal(from_paths, from_arrays)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 9))
 def test_the_batch_size_changes_no_pixel(batch_size):
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 5), dtype=np.uint8)
@@ -164,25 +163,35 @@ def test_a_file_damaged_after_the_check_is_named_with_its_index(paths, batch_siz
 # --------------------------------------------------------------------------------------- threads
 
 
-def test_the_next_batch_is_prepared_while_the_present_one_is_used(paths):
-    batches = iter_batches(paths, (20, 30), batch_size=3)
+@pytest.fixture
+def opened(monkeypatch):
+    """Names of the files that Pillow opens, in their order."""
+    names = []
+    open_ = Image.open
+
+    def noting(path, *arguments, **options):
+        names.append(Path(path).name)
+        return open_(path, *arguments, **options)
+
+    monkeypatch.setattr(Image, "open", noting)
+    return names
+
+
+def test_the_next_batch_is_prepared_while_the_present_one_is_used(paths, opened, wait_for):
+    images = ImageSequence(paths)
+    opened.clear()
+    batches = iter_batches(images, (20, 30), batch_size=3)
     next(batches)
-    time.sleep(0.5)
-    for path in paths[:6]:  # already read
-        path.unlink()
-    assert len(next(batches)) == 3
+    wait_for(lambda: sorted(opened) == [f"{i}.png" for i in range(6)])
     batches.close()
 
 
-def test_no_more_than_the_next_batch_is_prepared(paths):
-    batches = iter_batches(paths, (20, 30), batch_size=2)
-    next(batches)
-    time.sleep(0.2)
-    for path in paths[4:]:  # not yet read
-        path.unlink()
-    next(batches)
-    with pytest.raises(ValueError, match=r"X\[4\]"):
-        next(batches)
+def test_no_more_than_the_next_batch_is_prepared(paths, opened):
+    images = ImageSequence(paths)
+    opened.clear()
+    for number, _ in enumerate(iter_batches(images, (20, 30), batch_size=2), start=1):
+        assert len(opened) <= 2 * (number + 1)
+    assert len(opened) == len(paths)
 
 
 def test_memory_does_not_grow_with_the_number_of_images(images):
@@ -293,10 +302,8 @@ def test_a_draft_changes_no_other_format_and_no_size(tmp_path, images):
 # ----------------------------------------------------------------------------------- real images
 
 
-def test_real_photographs_are_resized_as_pillow_does():
-    if "SKPADIM_TEST_DATA" not in os.environ:
-        pytest.skip("SKPADIM_TEST_DATA, a folder of real images, is not set")
-    paths = sorted(Path(os.environ["SKPADIM_TEST_DATA"], "bottle/test/good").iterdir())[:5]
+def test_real_photographs_are_resized_as_pillow_does(real_data):
+    paths = real_data("bottle").X_test[:5]
     batch = np.concatenate(list(iter_batches(paths, (256, 256), (224, 224), batch_size=2)))
     for pixels, path in zip(batch, paths, strict=True):
         with Image.open(path) as image:

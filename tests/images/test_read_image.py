@@ -1,10 +1,8 @@
 """A file becomes the array that it holds."""
 
 import io
-import os
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -285,16 +283,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         read_image(tmp_path)
 
 
-@pytest.fixture
-def real_images():
-    if "SKPADIM_TEST_DATA" not in os.environ:
-        pytest.skip("SKPADIM_TEST_DATA, a folder of real images, is not set")
-    folder = Path(os.environ["SKPADIM_TEST_DATA"])
-    return [sorted(folder.glob(f"{name}/train/good/*"))[0] for name in ("bottle", "grid")]
-
-
-def test_real_photographs_are_read_as_pillow_reads_them(real_images):
-    for path in real_images:
+@pytest.mark.parametrize("category", ["bottle", "grid"])
+def test_real_photographs_are_read_as_pillow_reads_them(real_data, category):
+    for path in real_data(category).X_train[:1]:
         with Image.open(path) as image:
             expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         read = ImageSequence([path])[0]

@@ -297,7 +297,7 @@ def _name(path: str | None, index: int) -> str:
 
 def _page(title: str, data: dict[str, Any]) -> list[str]:
     """Fill in the page: what stands before the images, and what behind them."""
-    folder = files("skpadim._report")
+    folder = files("skpadim.reporting")
     page, style, script = (
         folder.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
     )

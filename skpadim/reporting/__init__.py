@@ -1,5 +1,5 @@
 """The inspection page: one HTML file with images, heatmaps and a threshold to move."""
 
-from skpadim._report._report import report
+from skpadim.reporting._report import report
 
 __all__ = ["report"]
