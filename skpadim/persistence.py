@@ -9,14 +9,13 @@ References
 .. [1] https://huggingface.co/docs/safetensors
 """
 
-import hashlib
 import json
 import os
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from math import ceil, isnan, prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import check_new_file, new_file
+from skpadim._model_files import FORMAT, checksum, read_model_file, refusal
 from skpadim._padim import PaDiM
 from skpadim._sizes import check_size
 from skpadim.embedding import PatchEmbedder
@@ -34,9 +34,6 @@ from skpadim.heatmaps import Smoothing
 
 __all__ = ["load", "save"]
 
-# Of the layout below. A file of a higher one is refused; those of all lower ones are read.
-_FORMAT = 2
-
 # torchvision is an extra.
 _PACKAGES = ("skpadim", "numpy", "pillow", "scikit-learn", "torch", "torchvision")
 
@@ -44,9 +41,6 @@ _PACKAGES = ("skpadim", "numpy", "pillow", "scikit-learn", "torch", "torchvision
 _LEFT_OUT = ("memory",)
 
 _FLOATS = ("float32", "float64")
-# What arrays may be, by the names that the format has for dtypes.
-_DTYPES = {"F32": "float32", "F64": "float64", "I16": "int16", "I64": "int64"}
-
 # Parameters that are objects with parameters of their own.
 _NESTED = {"embedder": PatchEmbedder, "smoothing": Smoothing}
 
@@ -55,14 +49,6 @@ _NESTED = {"embedder": PatchEmbedder, "smoothing": Smoothing}
 _MAX_STRIDE = 128
 _MAX_PIXELS = 2**30 // 4 // 3
 _MAX_SMOOTHING = 10_000
-
-
-class Header(NamedTuple):
-    """What a file says about its detector, without the arrays."""
-
-    format: int
-    versions: dict[str, str]
-    detector: dict[str, Any]
 
 
 def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -135,7 +121,7 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
     check_new_file(path, overwrite=overwrite)
     arrays: dict[str, NDArray] = {}
     record = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "versions": _installed_versions(),
         "detector": _record_detector(detector, arrays),
     }
@@ -146,7 +132,7 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
 
     with new_file(path, overwrite=overwrite) as unfinished:
         try:
-            save_file(arrays, unfinished, {"skpadim": text, "sha256": _checksum(text, arrays)})
+            save_file(arrays, unfinished, {"skpadim": text, "sha256": checksum(text, arrays)})
         except SafetensorError as error:
             raise OSError(f"path={str(path)!r} cannot be written: {error}") from error
     return path
@@ -184,7 +170,7 @@ def load(path: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None
     --------
     skpadim.save : Writes the file, and shows how to use both.
     """
-    header, arrays = _read(Path(path))
+    header, arrays = read_model_file(Path(path))
     try:
         record = dict(header.detector)
         if header.format == 1:
@@ -196,85 +182,11 @@ def load(path: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None
             f"{error}: say where that is, weights='path/to/file'. Its hash is checked."
         ) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _refusal(path, f"{type(error).__name__}: {error}") from error
-
-
-def read_header(path: str | os.PathLike[str]) -> Header:
-    """Return what a file says about its detector, once the file is checked to be whole."""
-    return _read(Path(path))[0]
+        raise refusal(path, f"{type(error).__name__}: {error}") from error
 
 
 class _WeightsNeeded(Exception):
     """A file of weights is needed, and only its name is known."""
-
-
-def _refusal(path: Any, reason: str) -> ValueError:
-    return ValueError(f"{os.fspath(path)!r} cannot be loaded as a detector: {reason}.")
-
-
-def _read(path: Path) -> tuple[Header, dict[str, NDArray]]:
-    """Read a file as far as it can be read without knowing what a detector is."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {str(path)!r}.")
-    try:
-        # Refuses a file of another length than its header claims.
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            slices = {name: file.get_slice(name) for name in file.offset_keys()}
-            forms = {
-                name: (_DTYPES[part.get_dtype()], tuple(part.get_shape()))
-                for name, part in slices.items()
-            }
-    except (SafetensorError, KeyError, OSError, ValueError) as error:
-        raise _refusal(path, f"it is damaged, or of another kind ({error})") from error
-    if not {"skpadim", "sha256"} <= metadata.keys():
-        raise _refusal(path, "it is a file of arrays, but skpadim.save has not written it")
-    text = metadata["skpadim"]
-    try:
-        record = json.loads(text)
-        found = record["format"]
-        newer = found > _FORMAT
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _refusal(path, f"its header is damaged ({error!r})") from error
-    if newer:
-        raise _refusal(
-            path,
-            f"it is of format {found}, and this version of skpadim reads formats up to {_FORMAT}. "
-            "Install a newer one",
-        )
-    arrays = _map(path, forms)
-    if metadata["sha256"] != _checksum(text, arrays):
-        raise _refusal(path, "it is damaged: its content has another checksum. Copy it again")
-    try:
-        return Header(found, dict(record["versions"]), dict(record["detector"])), arrays
-    except (KeyError, TypeError, ValueError) as error:
-        raise _refusal(path, f"its header is incomplete ({error!r})") from error
-
-
-def _map(path: Path, forms: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, NDArray]:
-    """Map arrays that follow one another at the end of a file."""
-    sizes = [np.dtype(dtype).itemsize * prod(shape) for dtype, shape in forms.values()]
-    arrays: dict[str, NDArray] = {}
-    # Opened once: the file may be replaced meanwhile.
-    with open(str(path), "rb") as file:
-        offset = os.fstat(file.fileno()).st_size - sum(sizes)
-        for (name, (dtype, shape)), size in zip(forms.items(), sizes, strict=True):
-            # Each with its own shape: joblib, which sends workers the place in the file, takes
-            # reshaped parts of a flat map for arrays in Fortran's order.
-            mapped = np.memmap(file, dtype, "r", offset, shape) if size else np.empty(shape, dtype)
-            arrays[name] = mapped.view(np.ndarray)
-            offset += size
-    return arrays
-
-
-def _checksum(text: str, arrays: dict[str, NDArray]) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(repr((name, array.dtype.name, array.shape)).encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
 
 
 def _installed_versions() -> dict[str, str]:

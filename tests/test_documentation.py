@@ -1,5 +1,6 @@
 """The documentation holds what the package holds, and links lead there."""
 
+import inspect
 import pkgutil
 import re
 import tomllib
@@ -16,13 +17,16 @@ ROOT = Path(__file__).parents[1]
 ENTRIES = re.findall(r"^   (skpadim\.\S+)$", (ROOT / "docs/reference/index.md").read_text(), re.M)
 
 
+MODULES = [skpadim] + [
+    import_module(module.name)
+    for module in pkgutil.walk_packages(skpadim.__path__, "skpadim.")
+    if not any(part.startswith("_") for part in module.name.split("."))
+]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
 def public_names():
-    modules = [skpadim] + [
-        import_module(module.name)
-        for module in pkgutil.walk_packages(skpadim.__path__, "skpadim.")
-        if not any(part.startswith("_") for part in module.name.split("."))
-    ]
-    return [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
+    return [f"{module.__name__}.{name}" for module in MODULES for name in module.__all__]
 
 
 def resolve(name):
@@ -41,6 +45,19 @@ def test_every_entry_of_the_reference_is_a_public_name(entry):
     assert entry in public_names()
 
 
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_what_a_public_module_defines_is_public_or_begins_with_an_underscore(module):
+    commands = PROJECT["scripts"].values()
+    defined = {
+        name
+        for name, value in vars(module).items()
+        if (inspect.isfunction(value) or inspect.isclass(value))
+        and value.__module__ == module.__name__
+        and f"{module.__name__}:{name}" not in commands
+    }
+    assert {name for name in defined if not name.startswith("_")} <= set(module.__all__)
+
+
 @pytest.mark.parametrize("estimator", [PaDiM(), PatchEmbedder(), PatchGaussian()], ids=repr)
 def test_the_html_of_an_estimator_links_to_its_page_of_the_reference(estimator):
     html = estimator._repr_html_()
@@ -57,5 +74,4 @@ def test_the_html_of_an_estimator_links_each_parameter_to_its_description():
 
 
 def test_links_lead_to_the_site_that_the_package_names():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["urls"]["Documentation"] == SITE
+    assert PROJECT["urls"]["Documentation"] == SITE

@@ -21,7 +21,8 @@ from safetensors.numpy import load_file, save_file
 from sklearn.exceptions import NotFittedError
 
 import skpadim
-from skpadim import PaDiM, PatchEmbedder, PatchGaussian, persistence
+from skpadim import PaDiM, PatchEmbedder, PatchGaussian
+from skpadim._model_files import read_header
 from skpadim.heatmaps import Smoothing
 
 DATA = Path(__file__).parent / "data"
@@ -595,23 +596,21 @@ def test_learning_goes_on_from_a_file_that_is_older_than_a_parameter():
     detector = skpadim.load(DATA / "format-1-images.skpadim")
     assert (
         "resample"
-        not in persistence.read_header(DATA / "format-1-images.skpadim").detector["parameters"][
-            "embedder"
-        ]
+        not in read_header(DATA / "format-1-images.skpadim").detector["parameters"]["embedder"]
     )
     more = make_inspection_images(n_good=3, n_defective=0, image_size=64, random_state=2).images
     assert detector.partial_fit(more).n_samples_seen_ == 23
 
 
 def test_each_format_has_files(tmp_path):
-    present = persistence.read_header(skpadim.save(fitted(), tmp_path / "a.skpadim")).format
+    present = read_header(skpadim.save(fitted(), tmp_path / "a.skpadim")).format
     formats = {path.stem.split("-")[1] for path in DATA.glob("format-*.skpadim")}
     assert formats == {str(number) for number in range(1, present + 1)}
 
 
 def test_header(on_images, tmp_path):
     path = skpadim.save(on_images, tmp_path / "a.skpadim")
-    header = persistence.read_header(path)
+    header = read_header(path)
     assert header.format == 2
     assert header.versions["skpadim"] == skpadim.__version__
     assert header.detector["weights_hash_"] == on_images.weights_hash_

@@ -573,7 +573,7 @@ def _export(
 @click.option("--json", "as_json", is_flag=True, help="All that its header says, as JSON.")
 def _info(model: Path, as_json: bool) -> None:
     """Tell what is in a model, and check that the file is whole."""
-    from skpadim.persistence import read_header
+    from skpadim._model_files import read_header
 
     header = read_header(model)
     if as_json:

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 import skpadim
-from skpadim import PaDiM, PatchEmbedder, persistence
+from skpadim import PaDiM, PatchEmbedder
+from skpadim._model_files import FORMAT
 from skpadim.datasets import make_inspection_images
 
 HERE = Path(__file__).parent
 
 
 def write(name, detector, new):
-    path = HERE / f"format-{persistence._FORMAT}-{name}.skpadim"
+    path = HERE / f"format-{FORMAT}-{name}.skpadim"
     skpadim.save(detector, path)  # refuses to replace: files of a format are never written again
     expected = {
         "scores": detector.score_samples(new).tolist(),
