@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from skpadim import PaDiM, PatchEmbedder
+from skpadim import PaDiM, PatchEmbedder, PatchGaussian
 from skpadim.datasets import load_mvtec_ad
-from skpadim.gaussian import PatchGaussian, PatchMoments
+from skpadim.gaussian import PatchMoments
 from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.heatmaps import heatmap_scores, to_heatmaps
 from skpadim.images import ImageSequence, iter_batches, read_image

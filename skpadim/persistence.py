@@ -282,6 +282,8 @@ def _decode(value: Any, name: str, weights: Any) -> Any:
                 raise _WeightsNeeded(value["file"])
             return weights
         return _NESTED[name](**_decode_parameters(value, weights))
+    if name.endswith("weights") and value not in ("imagenet", None):
+        raise ValueError("it names a file of weights by its path, which is its user's to say")
     return value
 
 
@@ -304,8 +306,11 @@ def _from_format_1(record: dict[str, Any]) -> dict[str, Any]:
         "mode": "smoothing_mode",
         "interpolation": "interpolation",
     }
-    values = {name: parameters.pop(old) for name, old in names.items()}
-    return record | {"parameters": parameters | {"smoothing": values}}
+    values = {name: parameters.pop(old) for name, old in names.items() if old in parameters}
+    defaults = Smoothing().get_params()
+    plain = all(value == defaults[name] for name, value in values.items() if name != "size")
+    smoothing = values["size"] if plain else values
+    return record | {"parameters": parameters | {"smoothing": smoothing}}
 
 
 def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: Any) -> PaDiM:

@@ -45,6 +45,21 @@ def test_every_entry_of_the_reference_is_a_public_name(entry):
     assert entry in public_names()
 
 
+@pytest.mark.parametrize("name", skpadim.__all__)
+def test_readers_are_shown_one_home_of_a_name(name):
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in pages if "gallery" not in path.parts]
+    texts += [
+        line
+        for path in ROOT.glob("skpadim/**/*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if ">>> " in line
+    ]
+    imports = rf"from (skpadim[\w.]*) import [^\n]*\b{name}\b"
+    homes = {home for text in texts for home in re.findall(imports, text)}
+    assert homes <= {"skpadim"}
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_what_a_public_module_defines_is_public_or_begins_with_an_underscore(module):
     commands = PROJECT["scripts"].values()

@@ -75,6 +75,6 @@ def predict(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
     """Judge one picture."""
     images = decode(body, FORMATS[request.headers["Content-Type"]])
     detector = request.app.state.detector
-    score = float(detector.score_samples(images)[0])
-    decision = "defective" if score < detector.offset_ else "good"
-    return {"decision": decision, "score": score, "threshold": detector.offset_}
+    (inspection,) = detector.iter_inspect(images)
+    decision = "good" if inspection.decision == 1 else "defective"
+    return {"decision": decision, "score": inspection.score, "threshold": detector.offset_}

@@ -129,7 +129,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
     Examples
     --------
     >>> import numpy as np
-    >>> from skpadim.embedding import PatchEmbedder
+    >>> from skpadim import PatchEmbedder
     >>> images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
     >>> embedder = PatchEmbedder(image_size=(64, 96))
     >>> embedder.transform(images).shape
@@ -329,7 +329,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
 
         Examples
         --------
-        >>> from skpadim.embedding import PatchEmbedder
+        >>> from skpadim import PatchEmbedder
         >>> embedder = PatchEmbedder(image_size=64)
         >>> key = embedder.fingerprint()
         >>> embedder.set_params(batch_size=8).fingerprint() == key

@@ -12,6 +12,7 @@ import skpadim
 from skpadim import PaDiM, PatchEmbedder
 from skpadim._model_files import FORMAT
 from skpadim.datasets import make_inspection_images
+from skpadim.heatmaps import Smoothing
 
 HERE = Path(__file__).parent
 
@@ -34,6 +35,7 @@ def main():
     for name, parameters in {
         "full": {},
         "compact": {"compact": True, "n_components": 3, "random_state": 0},
+        "smoothing": {"smoothing": Smoothing(3, filter="uniform", interpolation="bicubic")},
         "projection": {"reduction": "pca", "n_components": 3},
     }.items():
         detector = PaDiM(embedder="passthrough", **parameters).fit(embeddings[0])
