@@ -332,6 +332,7 @@ def _quantise(model: Any, embedder: Any, images: Any) -> None:
     """Let NNCF quantise the network, which it is shown alone."""
     import nncf
     import openvino
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
     from openvino.passes import ConstantFolding, Manager
 
     from skpadim.embedding._onnx import map_names
@@ -363,6 +364,11 @@ def _quantise(model: Any, embedder: Any, images: Any) -> None:
                 subset_size=len(pixels),
                 # The quick way leaves the mean of each channel off, which distances tell at once.
                 fast_bias_correction=False,
+                # Processors without VNNI add products up in 16 bits, which weights of 8 bits
+                # overflow: those of 7 bits decide alike everywhere.
+                advanced_parameters=AdvancedQuantizationParameters(
+                    overflow_fix=OverflowFix.ENABLE
+                ),
             )
     finally:
         log.setLevel(level)
