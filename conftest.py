@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import hypothesis
+import joblib
 import pytest
 from PIL import Image
 from sybil import Sybil
@@ -90,8 +91,8 @@ def pytest_configure(config):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """Start no workers, which takes seconds, where all tests are named one by one."""
-    return 0 if all("::" in argument for argument in config.args) else None
+    """Start a worker for each core, and none, which takes seconds, where single tests are named."""
+    return 0 if all("::" in argument for argument in config.args) else joblib.cpu_count()
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks

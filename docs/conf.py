@@ -72,6 +72,7 @@ sphinx_gallery_conf = {
     "reference_url": {"skpadim": None},
     "capture_repr": ("_repr_html_",),
     "download_all_examples": False,
+    "parallel": 2,  # drawing parts and figures takes one core each
     "show_memory": False,
     "write_computation_times": False,
 }

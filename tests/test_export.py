@@ -144,6 +144,7 @@ def test_graphs_agree_on_modules(parts, tmp_path):
     assert_exports(detector, parts.images[18:], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -165,6 +166,7 @@ def test_graphs_agree_with_every_option_of_the_embedding(parts, tmp_path, option
     assert_exports(detector, parts.images[18:], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

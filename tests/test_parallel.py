@@ -561,6 +561,7 @@ def test_dask_gives_the_results_of_one_process_on_real_images(client, real_data)
     np.testing.assert_allclose(scores, alone.score_samples(bottle.X_test), rtol=SAME)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_a_shard_changes_nothing(client, paths, new):
     many = paths * 20
     alone = small_detector(n_jobs=1, n_components=8).fit(many)
@@ -576,6 +577,7 @@ def test_a_worker_killed_in_a_shard_changes_nothing(client, paths, new):
     assert_same(detector, alone, new)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_with_what_it_alone_was_sent_changes_nothing(client, paths, new):
     many = paths * 20
     alone = small_detector(n_jobs=1).fit(many)
@@ -593,6 +595,7 @@ def test_a_worker_killed_with_what_it_alone_was_sent_changes_nothing(client, pat
     assert_same(detector, alone, new)
 
 
+@pytest.mark.slow
 def test_moments_go_over_the_wire_not_images_nor_embeddings(client, paths):
     def count():
         from distributed.comm.tcp import TCP
