@@ -309,7 +309,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         ndarray of shape (n_images,), float64
             ``-predict_heatmap(X).max(axis=(1, 2))``.
         """
-        return self._map(partial(_scores, heatmaps=self._heatmaps()), self._open(X))
+        stream = self._open(X)
+        return self._map(partial(_scores, heatmaps=self._heatmaps()), stream)
 
     def predict_heatmap(
         self, X: Any, size: int | tuple[int, int] | str | None = None
@@ -537,7 +538,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             gaussian._check_fitted()
             # Embeddings are not checked again: they were when they were made, or came in.
             distances = gaussian._distances
-        height, width, _ = self.embedder_.output_shape
+        height, width = (1, 1, *self.grid_shape_)[-2:]
         return partial(
             _heatmaps,
             distances=distances,

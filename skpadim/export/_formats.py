@@ -366,9 +366,7 @@ def _quantise(model: Any, embedder: Any, images: Any) -> None:
                 fast_bias_correction=False,
                 # Processors without VNNI add products up in 16 bits, which weights of 8 bits
                 # overflow: those of 7 bits decide alike everywhere.
-                advanced_parameters=AdvancedQuantizationParameters(
-                    overflow_fix=OverflowFix.ENABLE
-                ),
+                advanced_parameters=AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
             )
     finally:
         log.setLevel(level)
