@@ -292,7 +292,8 @@ def test_thresholds_in_float32_decide_as_those_in_float64(
     score = np.float32(offset if equal else score)
     detector = copy(on_embeddings)
     detector.offset_ = offset
-    path = export_onnx(detector, tmp_path_factory.getbasetemp() / "threshold.onnx")
+    path = tmp_path_factory.getbasetemp() / "threshold.onnx"
+    export_onnx(detector, path, overwrite=True)
     threshold = next(c for c in onnx.load(path).graph.initializer if c.name == "threshold")
     threshold = onnx.numpy_helper.to_array(threshold)
     assert threshold.dtype == np.float32

@@ -684,7 +684,7 @@ def test_a_truncated_file_is_named(good, detector, tmp_path):
         ({"reduction": "ica"}, ValueError, "reduction"),
         ({"reduction": [176]}, ValueError, "index 176"),
         ({"smoothing": -1}, ValueError, "smoothing"),
-        ({"interpolation": "lanczos"}, ValueError, "interpolation"),
+        ({"smoothing": Smoothing(interpolation="lanczos")}, ValueError, "interpolation"),
         ({"false_alarm_rate": 1}, ValueError, "false_alarm_rate"),
         ({"contamination": 0.7}, ValueError, "contamination"),
         ({"memory": 3}, ValueError, "memory"),

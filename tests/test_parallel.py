@@ -356,9 +356,10 @@ def test_impossible_numbers_of_workers_are_refused(good, n_jobs, message):
         small_detector(n_jobs=n_jobs).fit(good)
 
 
-def test_workers_are_not_for_other_devices_than_processors():
+def test_workers_are_not_for_other_devices_than_processors(monkeypatch):
     stream = Stream(np.zeros((40_000, 1, 1), np.float32), Passthrough((), 1))
-    stream.batch_size, stream.device = 32, "cuda"
+    stream.embedder.batch_size = 32
+    monkeypatch.setattr(Stream, "device", "cuda")
     with pytest.raises(ValueError, match=r"n_jobs=2 .* device 'cuda': set n_jobs=None"):
         passes_over(stream, 2)
     with joblib.parallel_config("threading", n_jobs=2):

@@ -39,7 +39,7 @@ np.testing.assert_array_equal(restored.predict(new), detector.predict(new))
 skpadim.export_onnx(detector, "part.onnx")
 skpadim.export_openvino(detector, "part.xml")
 
-from skpadim.persistence import read_header
+from skpadim._model_files import read_header
 
 assert "torch" in read_header("part.skpadim").versions
 assert "torchvision" not in read_header("part.skpadim").versions
