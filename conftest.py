@@ -33,7 +33,14 @@ hypothesis.settings.load_profile("no deadline")
 # They fit many times at full size.
 _SLOW_PAGES = [
     Path(__file__).parent / "docs" / page
-    for page in ("pitfalls.md", "scaling.md", "how_to/export.md", "how_to/pipelines.md")
+    for page in (
+        "pitfalls.md",
+        "scaling.md",
+        "how_to/export.md",
+        "how_to/labels.md",
+        "how_to/pipelines.md",
+        "how_to/streaming.md",
+    )
 ]
 
 collect_ignore = ["docs/conf.py", "docs/_build", "docs/gallery"]

@@ -649,6 +649,7 @@ def test_an_interrupt_ends_quietly(model):
         assert process.stderr.read() == b""
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_only(model, folder):
     master, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 100))

@@ -135,6 +135,7 @@ def test_modules_and_functions_as_backbones_reach_the_workers(good, new, kind):
     assert_same(detectors[1], detectors[0], new)
 
 
+@pytest.mark.slow
 def test_a_search_whose_candidates_use_workers_as_well_gives_the_same(parts):
     search = GridSearchCV(
         small_detector(false_alarm_rate=0.1),
@@ -417,7 +418,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 @pytest.mark.usefixtures("interrupts")
-@pytest.mark.parametrize("detector", ["fitted", "unfitted"])
+@pytest.mark.parametrize("detector", ["fitted", pytest.param("unfitted", marks=pytest.mark.slow)])
 def test_an_interrupted_fit_leaves_what_was_there_and_no_worker(tmp_path, wait_for, detector):
     script = tmp_path / "fit.py"
     script.write_text(INTERRUPTED)

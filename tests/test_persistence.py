@@ -230,6 +230,7 @@ def test_arrays_are_mapped(tmp_path):
         assert np.memmap in bases
 
 
+@pytest.mark.slow
 def test_workers_take_a_mapped_detector(on_images, parts, tmp_path):
     restored = skpadim.load(skpadim.save(on_images, tmp_path / "a.skpadim"))
     restored.set_params(n_jobs=2, embedder__batch_size=4)
@@ -523,6 +524,7 @@ class TestFuzz:
 
     @settings(max_examples=300)
     @given(data=st.data())
+    @pytest.mark.slow
     def test_hostile_headers(self, small_file, data):
         """A header with any value in any place, and a right checksum."""
         hostile = small_file.with_name("hostile.skpadim")

@@ -276,6 +276,7 @@ def test_a_recipe_has_the_sizes_of_its_source(name):
     )
 
 
+@pytest.mark.slow
 def test_the_grid_is_that_of_the_finest_map(networks):
     _, weights = networks(EFFICIENTNET_V2)
     assert recipes.johnnyhopp(weights=weights).embedder.output_shape == (28, 28, 80 + 160 + 304)

@@ -188,6 +188,7 @@ def test_sigterm_ends_the_server_when_it_has_answered(model, tmp_path):
     assert log.read_text() == ""
 
 
+@pytest.mark.slow
 def test_the_load_test_measures(model, parts, tmp_path):
     picture = tmp_path / "part.png"
     picture.write_bytes(encoded(parts.images[0]))

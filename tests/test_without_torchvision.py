@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 # In a process of its own, since other tests have imported torchvision already.
 HIDDEN = """
 import importlib.metadata
@@ -30,6 +32,7 @@ good, new = parts.images[:20], parts.images[20:]
 """
 
 
+@pytest.mark.slow
 def test_the_default_detector_needs_no_torchvision(tmp_path):
     code = """
 detector = skpadim.PaDiM(embedder=skpadim.PatchEmbedder(image_size=64)).fit(good)

@@ -173,6 +173,7 @@ def test_a_fitted_detector_may_change_its_engine(parts, engines):
     assert engines[-1] is OpenVinoEngine
 
 
+@pytest.mark.slow
 def test_openvino_is_not_imported_for_torch_and_reports_its_use_to_nobody():
     code = """
 import socket
