@@ -703,7 +703,7 @@ def test_samples_labelled_defective_are_left_out():
     )
     assert detector.calibrate(X, y).offset_ == PatchGaussian().fit(X[:40]).calibrate(X[:40]).offset_
     assert PatchGaussian().partial_fit(X, y).n_samples_seen_ == 40
-    with pytest.raises(ValueError, match="n_samples=1 good sample: .*Give at least 2"):
+    with pytest.raises(ValueError, match=r"n_samples=1 good sample: .*Give at least 2"):
         PatchGaussian().fit(X, np.repeat([1, -1], [1, 49]))
 
 
