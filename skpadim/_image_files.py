@@ -39,7 +39,7 @@ def iter_images(folder: Path) -> Iterator[Path]:
     """
     with os.scandir(folder) as found:
         entries = sorted(
-            (entry for entry in found if not _is_hidden(entry.name)),
+            (entry for entry in found if not is_hidden(entry.name)),
             key=lambda entry: natural_order(Path(entry.name)),
         )
     for entry in entries:
@@ -51,11 +51,11 @@ def iter_images(folder: Path) -> Iterator[Path]:
 
 def find_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, in natural order, without hidden ones."""
-    found = (path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+    found = (path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
     return sorted(found, key=natural_order)
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Return whether a name is the system's: "._name.png" of macOS, "@eaDir", any first dot."""
     return name.startswith(".") or name == "@eaDir"
 

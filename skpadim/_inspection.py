@@ -1,6 +1,5 @@
 """What a detector says of one image, from one pass over it."""
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -8,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skpadim._sizes import Size, check_size
-
-Resize = Callable[[NDArray[np.float32], Size], NDArray[np.float32]]
+from skpadim.heatmaps import resize_heatmaps
+from skpadim.images import center_crop_slices
 
 
 class Inspection:
@@ -22,8 +21,8 @@ class Inspection:
         made; unitless, larger is more anomalous.
     threshold : float
         The `offset_` of the detector.
-    resize : callable
-        Brings a heatmap to a size of the whole image.
+    frame_size : tuple of int (height, width)
+        Size of the resized image before the crop, of which the heatmap is the centre.
     image_size : tuple of int (height, width), or None
         Size of the image; None for embeddings.
 
@@ -54,12 +53,12 @@ class Inspection:
         self,
         heatmap: NDArray[np.float32],
         threshold: float,
-        resize: Resize,
+        frame_size: Size,
         image_size: Size | None,
     ) -> None:
         self.heatmap = heatmap
         self._threshold = threshold
-        self._resize = resize
+        self._frame_size = frame_size
         self._image_size = image_size
 
     @cached_property
@@ -103,7 +102,11 @@ class Inspection:
             If `size` is none of these, or is "image" but the detector takes embeddings.
         """
         target = target_size(size, self._image_size)
-        return self.heatmap if target is None else self._resize(self.heatmap, target)
+        if target is None:
+            return self.heatmap
+        whole = np.zeros((1, *self._frame_size), dtype=np.float32)
+        whole[0][center_crop_slices(self._frame_size, self.heatmap.shape)] = self.heatmap
+        return resize_heatmaps(whole, target)[0]
 
     def mask_at(self, size: int | Size | str | None = None) -> NDArray[np.bool_]:
         """Compute which pixels make the image defective.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from skpadim._image_files import find_images, iter_images
+from skpadim._image_files import find_images
 from skpadim._orientation import read_size, turn_upright
 from skpadim._sizes import Size
 
@@ -132,7 +132,7 @@ def mask_size(path: Path) -> Size:
         height, width = open_array(path, "mask").shape
         return height, width
     if path.is_dir():
-        path = next(iter_images(path))
+        path = find_images(path, argument="mask")[0]
     try:
         return read_size(path)
     except OSError as error:

@@ -1,7 +1,7 @@
 """The estimator: composes images, embedding, Gaussians and heatmaps."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from copy import copy
 from functools import partial
@@ -24,6 +24,7 @@ from skpadim._estimators import check_unchanged, snapshot, unfitted_copy
 from skpadim._inspection import Inspection, target_size
 from skpadim._labels import only_good
 from skpadim._passes import Work, passes_over
+from skpadim._sizes import Size
 from skpadim._streams import Embedder, Stream
 from skpadim._threshold import ThresholdMixin, check_calibrated
 from skpadim.embedding import PatchEmbedder
@@ -507,11 +508,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             return np.concatenate(list(steps))
 
     def _inspect(self, stream: Stream) -> Generator[Inspection, None, None]:
+        # All that decides is taken now: a fit meanwhile changes nothing.
         threshold = getattr(self, "offset_", np.nan)  # which heatmaps do not need
-        sizes = stream.image_sizes
-        with closing(passes_over(stream, self.n_jobs).map(self._heatmaps(), "Scoring")) as steps:
-            for heatmap, size in zip(chain.from_iterable(steps), sizes, strict=True):
-                yield Inspection(heatmap, threshold, stream.resized, size)
+        heatmaps = passes_over(stream, self.n_jobs).map(self._heatmaps(), "Scoring")
+        return _inspections(heatmaps, threshold, stream.frame_size, stream.image_sizes)
 
     def _collect(
         self,
@@ -574,8 +574,8 @@ def _heatmaps(
     batch: NDArray,
     *,
     distances: Work,
-    grid_shape: tuple[int, int],
-    size: tuple[int, int],
+    grid_shape: Size,
+    size: Size,
     smoothing: float | Smoothing,
 ) -> NDArray[np.float32]:
     maps = distances(batch).reshape(len(batch), *grid_shape)
@@ -584,6 +584,18 @@ def _heatmaps(
 
 def _scores(batch: NDArray, *, heatmaps: Work) -> NDArray[np.float64]:
     return heatmap_scores(heatmaps(batch))
+
+
+def _inspections(
+    heatmaps: Generator[NDArray[np.float32], None, None],
+    threshold: float,
+    frame_size: Size,
+    image_sizes: Sequence[Size | None],
+) -> Generator[Inspection, None, None]:
+    with closing(heatmaps):
+        for heatmap, size in zip(chain.from_iterable(heatmaps), image_sizes, strict=True):
+            # A copy: one that is kept does not keep its batch.
+            yield Inspection(heatmap.copy(), threshold, frame_size, size)
 
 
 def _log_likelihoods(batch: NDArray, *, gaussian: PatchGaussian) -> NDArray[np.float64]:

@@ -18,8 +18,7 @@ from skpadim._sizes import Size, check_size
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._extractor import resolve_device
 from skpadim.embedding._passthrough import Passthrough
-from skpadim.heatmaps import resize_heatmaps
-from skpadim.images import ImageSequence, center_crop_slices
+from skpadim.images import ImageSequence
 
 Embedder: TypeAlias = PatchEmbedder | Passthrough
 
@@ -45,6 +44,7 @@ class Stream:
         height, width, n_dimensions = embedder.output_shape
         self.n_channels = n_dimensions if channels is None else len(channels)
         self.grid_shape = (height, width)
+        self.frame_size = check_size(embedder.image_size, "image_size")
         self.heatmap_size: Size = embedder.input_size
         # Embeddings that are there already are no work to remember or to wait for.
         works = not isinstance(embedder, Passthrough)
@@ -89,13 +89,6 @@ class Stream:
             for batch in self._embed() if self._memory is None else self._embed_remembered():
                 yield batch.reshape(len(batch), -1, batch.shape[-1])
                 bar.update(len(batch))
-
-    def resized(self, heatmap: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
-        """Return a heatmap at a size for the whole image; what was cropped away is 0."""
-        frame_size = check_size(self.embedder.image_size, "image_size")
-        whole = np.zeros(frame_size, dtype=np.float32)
-        whole[center_crop_slices(frame_size, self.heatmap_size)] = heatmap
-        return resize_heatmaps(whole[np.newaxis], size)[0]
 
     def _embed(self) -> Iterator[NDArray]:
         return self.embedder.iter_embed(self._samples, self.channels)

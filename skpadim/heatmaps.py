@@ -19,7 +19,8 @@ class Smoothing(BaseEstimator):
     """How distances on the grid become a smooth heatmap.
 
     Beginners need nothing of it: ``PaDiM(smoothing=4.0)`` is ``PaDiM(smoothing=Smoothing(4.0))``.
-    The other parameters are what other implementations do, see :mod:`skpadim.recipes`.
+    The other parameters are what other implementations do, see ``skpadim.recipes``. With a
+    Smoothing they are reached as ``smoothing__size`` and so on.
 
     Parameters
     ----------
@@ -118,10 +119,14 @@ class Smoothing(BaseEstimator):
             If a parameter is invalid.
         """
         how = (self.size, self.filter, self.mode, self.interpolation)
-        rows, columns = (
-            _axis_matrix(n_cells, n_pixels, *how)
-            for n_cells, n_pixels in zip(grid_shape, size, strict=True)
-        )
+        try:
+            rows, columns = (
+                _axis_matrix(n_cells, n_pixels, *how)
+                for n_cells, n_pixels in zip(grid_shape, size, strict=True)
+            )
+        except TypeError:  # a list, say, which no cache takes
+            self._validate_params()
+            raise
         return rows, columns
 
     def _validate_params(self) -> None:

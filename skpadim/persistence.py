@@ -329,10 +329,9 @@ def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: 
         raise ValueError(f"it smooths heatmaps by {smoothing.size} pixels")
     detector.n_samples_seen_ = _integers([record["n_samples_seen_"]], at_least=1)[0]
     parameters = _decode_parameters(record["stream_parameters"], weights)
-    if isinstance(detector.embedder, PatchEmbedder):
-        # A parameter that is younger than the file had what is its default.
-        parameters = PaDiM(embedder=PatchEmbedder())._get_stream_parameters() | parameters
-    detector._stream_parameters = parameters
+    # A parameter that is younger than the file had what is its default.
+    kind = PatchEmbedder() if isinstance(detector.embedder, PatchEmbedder) else detector.embedder
+    detector._stream_parameters = PaDiM(embedder=kind)._get_stream_parameters() | parameters
     if isinstance(detector.embedder_, PatchEmbedder):
         detector.weights_hash_ = _text(record["weights_hash_"])
         size = detector.embedder_.input_size
@@ -384,7 +383,8 @@ def _make_gaussian(
 ) -> PatchGaussian:
     gaussian = PatchGaussian(**_decode_parameters(record["parameters"], None))
     gaussian._validate_params()
-    gaussian._stream_parameters = _decode_parameters(record["stream_parameters"], None)
+    parameters = _decode_parameters(record["stream_parameters"], None)
+    gaussian._stream_parameters = PatchGaussian()._get_stream_parameters() | parameters
     gaussian._seed = _integers([record["seed"]], at_least=0)[0]
     sizes = _integers([record["n_features_in_"], record["n_samples_seen_"]], at_least=1)
     gaussian.n_features_in_, gaussian.n_samples_seen_ = n_features, _ = sizes

@@ -69,7 +69,13 @@ def test_a_uniform_filter_without_a_centre_is_an_error(width):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"interpolation": "linear"}, {"filter": "gauss"}, {"mode": "edge"}, {"size": -1}],
+    [
+        {"interpolation": "linear"},
+        {"filter": "gauss"},
+        {"mode": "edge"},
+        {"size": -1},
+        {"size": [4]},
+    ],
 )
 def test_a_parameter_that_smoothing_does_not_know_is_an_error(parameters):
     (name,) = parameters

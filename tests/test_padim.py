@@ -236,6 +236,40 @@ def test_the_default_embedder_is_named_by_a_string(good, new):
     assert named.predict_heatmap(new[:1]).shape == (1, 224, 224)
 
 
+# Inspections.
+
+
+@pytest.mark.parametrize("size", [None, 11, (3, 7)])
+def test_an_inspection_has_what_the_methods_predict(size):
+    detector = PaDiM(embedder="passthrough", smoothing=0.5).fit(make_embeddings(30))
+    new = make_embeddings(20, seed=1)
+    new[::2] *= 2
+    inspections = list(detector.iter_inspect(new))
+    np.testing.assert_array_equal([i.score for i in inspections], detector.score_samples(new))
+    np.testing.assert_array_equal([i.decision for i in inspections], detector.predict(new))
+    for name in ("heatmap", "mask"):
+        shown = [getattr(inspection, f"{name}_at")(size) for inspection in inspections]
+        np.testing.assert_array_equal(shown, getattr(detector, f"predict_{name}")(new, size=size))
+
+
+def test_an_inspection_of_an_image_has_its_own_size_and_is_small(detector, new):
+    larger = np.repeat(np.repeat(new, 2, axis=1), 2, axis=2)
+    inspection = next(detector.iter_inspect(larger))
+    assert inspection.heatmap_at("image").shape == larger.shape[1:3]
+    np.testing.assert_array_equal(
+        inspection.mask_at("image"), detector.predict_mask(larger[:1], size="image")[0]
+    )
+    # What is kept or sent elsewhere is the heatmap, not the images.
+    assert len(pickle.dumps(inspection)) < 1.2 * inspection.heatmap.nbytes
+
+
+def test_what_is_wrong_with_images_to_inspect_is_told_before_the_first(detector):
+    with pytest.raises(NotFittedError):
+        PaDiM().iter_inspect(["nowhere.png"])
+    with pytest.raises(ValueError, match=r"X\[0\], 'nowhere.png', does not exist"):
+        detector.iter_inspect(["nowhere.png"])
+
+
 # Thresholds.
 
 

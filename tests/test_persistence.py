@@ -608,6 +608,14 @@ def test_files_of_released_formats_can_be_read(path):
     assert detector.predict(new).tolist() == expected["decisions"]
 
 
+@pytest.mark.parametrize(
+    "path", sorted(DATA.glob("format-*-moments.skpadim")), ids=lambda p: p.stem
+)
+def test_learning_goes_on_from_files_of_all_formats(path):
+    detector = skpadim.load(path)
+    assert detector.partial_fit(embeddings(3, "float32", seed=2)).n_samples_seen_ == 23
+
+
 def test_learning_goes_on_from_a_file_that_is_older_than_a_parameter():
     from skpadim.datasets import make_inspection_images
 

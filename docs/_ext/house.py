@@ -1,8 +1,11 @@
 """Draws who imports whom, from the imports themselves, when the documentation is built."""
 
+import re
 from pathlib import Path
 
 import grimp
+
+import skpadim
 
 PACKAGE = "skpadim"
 
@@ -17,6 +20,12 @@ def rooms_and_arrows(graph: grimp.ImportGraph) -> dict[str, set[str]]:
             for name in graph.find_modules_directly_imported_by(module)
             if name.startswith(f"{PACKAGE}.")
         }
+        # What is imported from the package itself is at home in one of its rooms.
+        for line in graph.get_import_details(importer=module, imported=PACKAGE):
+            names = re.findall(r"\w+", line["line_contents"].partition(" import ")[2])
+            imported |= {
+                skpadim._HOMES[name].split(".")[1] for name in names if name in skpadim._HOMES
+            }
         rooms.setdefault(room, set()).update(imported - {room})
     return rooms
 

@@ -115,7 +115,7 @@ def _from_stdin() -> Iterator[str | None]:
 
 def check_folders(inputs: list[Path], outputs: list[Path], overwrite: bool) -> None:
     """Refuse folders without an image, and folders that results are not to be written into."""
-    from skpadim._image_files import IMAGE_EXTENSIONS, absolute, iter_images
+    from skpadim._image_files import IMAGE_EXTENSIONS, absolute, is_hidden, iter_images
 
     for folder in inputs:
         if next(iter_images(folder), None) is None:
@@ -129,7 +129,8 @@ def check_folders(inputs: list[Path], outputs: list[Path], overwrite: bool) -> N
                     f"{output} lies in {folder}, whose images would become those written there."
                 )
     for output in outputs:
-        if not overwrite and output.is_dir() and any(output.iterdir()):
+        there = output.iterdir() if output.is_dir() and not overwrite else ()
+        if not all(is_hidden(path.name) for path in there):
             raise InputError(f"{output} is not empty; give another folder, or --overwrite.")
 
 

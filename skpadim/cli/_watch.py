@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skpadim.cli._inputs import InputError
 from skpadim.cli._results import Lines, Row, echo, say
@@ -25,9 +25,6 @@ def stop_signals() -> Iterator[list[int]]:
     """Collect signals to stop, which else would end the process at once."""
     received: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def stop(number: int, frame: Any) -> None:
-        received.append(number)
 
     before = [
         signal.signal(number, lambda caught, _: received.append(caught)) for number in numbers

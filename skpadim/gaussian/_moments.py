@@ -55,9 +55,7 @@ class PatchMoments:
     mean: NDArray[np.float64]
     root: NDArray | None
     scatter: NDArray[np.float64] | None
-    _reserved: NDArray | None = (
-        None  # what the root is the beginning of, until all expected have come
-    )
+    _reserved: NDArray | None = None  # for all expected rows; the root is a part of it
 
     def __init__(self, n_expected: int = 0) -> None:
         self._n_expected = n_expected

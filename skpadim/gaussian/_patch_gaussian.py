@@ -436,7 +436,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
     def _solve(
         self, moments: PatchMoments, selected: NDArray | None, overwrite: bool = False
     ) -> PatchMoments:
-        """Fit to moments of what the selected left; returns those of the reduced dimensions."""
+        """Fit to moments of the selected dimensions; return those of the reduced ones."""
         for name in ("offset_", "calibration_scores_", "_moments", "_moments_components"):
             self.__dict__.pop(name, None)
         self.components_ = selected
