@@ -31,6 +31,7 @@ import numpy as np
 from skpadim import PaDiM, PatchEmbedder
 from skpadim.datasets import make_inspection_images
 from skpadim.display import HeatmapDisplay
+from skpadim.heatmaps import Smoothing
 from skpadim.metrics import aupro_score
 from skpadim.model_selection import image_roc_auc
 
@@ -59,7 +60,7 @@ paper = {
     "n_components": 100,
     "reg_covar": 0.01,
     "reg_relative": False,
-    "interpolation": "bicubic",
+    "smoothing": Smoothing(interpolation="bicubic"),
 }
 
 detectors = {

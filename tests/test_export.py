@@ -183,7 +183,7 @@ def test_graphs_agree_with_every_option_of_the_embedding(parts, tmp_path, option
         {"reduction": [30, 3]},  # nothing of the coarsest layer
         {"n_components": 1},
         {"reg_relative": False, "reg_covar": 0.01},
-        {"interpolation": "bicubic"},
+        {"smoothing": Smoothing(interpolation="bicubic")},
         {"smoothing": 0},
         {"smoothing": Smoothing(0, interpolation="nearest")},
         {"smoothing": Smoothing(5, filter="uniform", mode="constant")},
