@@ -11,9 +11,9 @@ import numpy as np
 from joblib import wrap_non_picklable_objects
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_memory
-from tqdm import tqdm
 
 from skpadim._estimators import caller_level
+from skpadim._progress import ProgressBar
 from skpadim._sizes import Size, check_size
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._extractor import resolve_device
@@ -77,15 +77,16 @@ class Stream:
         stream.__dict__ = {**vars(self), "_samples": self._samples[samples]}
         return stream
 
-    def progress_bar(self, description: str) -> tqdm:
+    def progress_bar(self, description: str) -> ProgressBar:
         """Return a bar that counts images, shown if the user wants to see one."""
-        return tqdm(total=len(self), desc=description, unit=" images", disable=not self._verbose)
+        disabled = not self._verbose
+        return ProgressBar(total=len(self), desc=description, unit=" images", disable=disabled)
 
     def batches(self, progress: str = "") -> Iterator[NDArray]:
         """Yield embeddings of shape (n_batch, n_positions, n_channels)."""
         if len(self) == 0:
             return
-        with self.progress_bar(progress) if progress else tqdm(disable=True) as bar:
+        with self.progress_bar(progress) if progress else ProgressBar(disable=True) as bar:
             for batch in self._embed() if self._memory is None else self._embed_remembered():
                 yield batch.reshape(len(batch), -1, batch.shape[-1])
                 bar.update(len(batch))

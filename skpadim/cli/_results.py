@@ -16,9 +16,8 @@ import click
 from skpadim.cli._inputs import listed
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from skpadim import Inspection, PaDiM
+    from skpadim._progress import ProgressBar
     from skpadim._sizes import Size
     from skpadim.images._frames import Frame
 
@@ -142,17 +141,17 @@ def on_terminal() -> int:
     return int(sys.stderr.isatty())
 
 
-def progress_bar(paths: tuple[str, ...]) -> "tqdm":
+def progress_bar(paths: tuple[str, ...]) -> "ProgressBar":
     """Make a bar that is seen on a terminal only."""
-    from tqdm import tqdm
+    from skpadim._progress import ProgressBar
 
     shown = on_terminal()
     # Counted first, and only for who looks: lists of all files would not stay small.
     total = sum(1 for _ in listed(paths)) if shown and "-" not in paths else None
-    return tqdm(total=total, unit=" images", file=sys.stderr, disable=not shown)
+    return ProgressBar(total=total, unit=" images", file=sys.stderr, disable=not shown)
 
 
-def put(bar: "tqdm", write: Callable[[str], None], text: str) -> None:
+def put(bar: "ProgressBar", write: Callable[[str], None], text: str) -> None:
     """Write text above a bar."""
     with bar.external_write_mode(file=sys.stdout):
         write(text)

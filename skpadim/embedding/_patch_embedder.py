@@ -244,12 +244,12 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
             If a parameter or an image is invalid, if the engine cannot take the network, or if the
             network gives NaN or infinite values.
         """
-        from tqdm import tqdm
+        from skpadim._progress import ProgressBar
 
         images = ImageSequence(X)
         embeddings = np.empty((len(images), *self.output_shape), np.float32)
         done = 0
-        with tqdm(total=len(images), unit="image", disable=not self.verbose) as bar:
+        with ProgressBar(total=len(images), unit="image", disable=not self.verbose) as bar:
             for batch in self.iter_embed(images):
                 embeddings[done : done + len(batch)] = batch
                 done += len(batch)
