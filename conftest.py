@@ -43,7 +43,7 @@ _SLOW_PAGES = [
     )
 ]
 
-collect_ignore = ["docs/conf.py", "docs/_build", "docs/gallery"]
+collect_ignore = ["docs/conf.py", "docs/_build", "docs/_ext", "docs/gallery"]
 
 
 @cache

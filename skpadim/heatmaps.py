@@ -246,7 +246,8 @@ def _axis_matrix(
     centres = ((np.arange(n_pixels) + 0.5) * (n_cells / n_pixels) - 0.5)[:, np.newaxis]
     below = np.floor(centres).astype(int)
     if interpolation == "nearest":
-        cells = np.floor(centres + 0.5).astype(int)
+        # In whole numbers: a centre on the edge of two cells must not be rounded to either.
+        cells = ((2 * np.arange(n_pixels) + 1) * n_cells // (2 * n_pixels))[:, np.newaxis]
         weights = np.ones_like(centres)
     elif interpolation == "bilinear":
         cells = below + np.arange(0, 2)

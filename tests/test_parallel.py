@@ -429,15 +429,19 @@ def test_an_interrupted_fit_leaves_what_was_there_and_no_worker(tmp_path, wait_f
         text=True,
         start_new_session=True,
     ) as process:
-        shown = ""
-        # Workers are at it: of 8000 images some are learnt from, and most are not.
-        while not re.search(r"Learning: +[1-9]\d*%\|.* \d+/8000 ", shown):
-            more = process.stderr.read(1)
-            assert more, shown
-            shown += more
-        # Ctrl-C in a terminal reaches the workers as well.
-        (os.killpg if detector == "fitted" else os.kill)(process.pid, signal.SIGINT)
-        printed, _ = process.communicate(timeout=120)
+        try:
+            shown = ""
+            # Workers are at it: of 8000 images some are learnt from, and most are not.
+            while not re.search(r"Learning: +[1-9]\d*%\|.* \d+/8000 ", shown):
+                more = process.stderr.read(1)
+                assert more, shown
+                shown += more
+            # Ctrl-C in a terminal reaches the workers as well.
+            (os.killpg if detector == "fitted" else os.kill)(process.pid, signal.SIGINT)
+            printed, _ = process.communicate(timeout=120)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # else the end of "with" would wait for it
+            raise
     assert printed == "interrupted\n"
     assert process.returncode == 0
     wait_for(lambda: is_gone(process.pid))
