@@ -28,15 +28,18 @@ from skpadim.images._frames import iter_frames
 
 COMMAND = [sys.executable, "-m", "skpadim"]
 
+# A second less for each command: OpenVINO compiles a network each time.
+TORCH = {name: {"engine": "torch"} for name in commands.commands}
+
 
 def run(*arguments):
-    return CliRunner().invoke(commands, list(map(str, arguments)))
+    return CliRunner().invoke(commands, list(map(str, arguments)), default_map=TORCH)
 
 
 @contextmanager
 def start(*arguments, **streams):
     """Start the command; it is over in the end, also where a test has failed meanwhile."""
-    command = [*COMMAND, *map(str, arguments)]
+    command = [*COMMAND, *map(str, arguments), "--engine", "torch"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams
     ) as process:
@@ -56,7 +59,7 @@ def save_image(pixels, path):
 @pytest.fixture(scope="module")
 def model(folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "part.skpadim"
-    result = run("fit", folder / "train", "-o", path, "--image-size", 96, "--engine", "torch")
+    result = run("fit", folder / "train", "-o", path, "--image-size", 96)
     assert result.exit_code == 0, result.output
     return path
 
@@ -108,7 +111,7 @@ def torch_model(model):
 
 def test_fit_saves_the_detector_that_python_would_fit(folder, tmp_path):
     options = ["--image-size", "48x64", "--n-components", 20, "--false-alarm-rate", 0.1]
-    options += ["--random-state", 3, "--compact", "--engine", "torch", "--batch-size", 7]
+    options += ["--random-state", 3, "--compact", "--batch-size", 7]
     result = run("fit", folder / "train", "-o", tmp_path / "a.skpadim", *options)
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -174,7 +177,7 @@ def test_info_refuses_what_is_no_model(broken):
 
 
 def test_scores_and_decisions_are_those_of_python(model, folder):
-    result = run("predict", model, folder / "test", "--jsonl", "--engine", "torch")
+    result = run("predict", model, folder / "test", "--jsonl")
     assert result.exit_code == 0
     rows = rows_of(result)
     paths = [str(folder / f"test/bad/{index}.png") for index in range(30, 36)]
@@ -193,13 +196,13 @@ def test_scores_do_not_depend_on_the_kind_of_file(parts, model, tmp_path):
     paths = [save_image(grey, tmp_path / "grey.png"), tmp_path / "deep.png", tmp_path / "large.jpg"]
     Image.fromarray(grey.astype(np.uint16) * 257).save(paths[1])
     Image.fromarray(parts.images[1]).resize((500, 300)).save(paths[2])
-    rows = rows_of(run("predict", model, *paths, "--jsonl", "--engine", "torch"))
+    rows = rows_of(run("predict", model, *paths, "--jsonl"))
     expected = torch_model(model).score_samples(paths)
     np.testing.assert_array_equal([row["score"] for row in rows], expected)
 
 
 def test_csv_has_what_jsonl_has(model, folder, broken):
-    arguments = ("predict", model, folder / "test", broken, "--engine", "torch")
+    arguments = ("predict", model, folder / "test", broken)
     expected = rows_of(run(*arguments, "--jsonl"))
     found = list(csv.DictReader(run(*arguments, "--csv").stdout.splitlines()))
     assert [list(row.values()) for row in found] == [
@@ -259,7 +262,7 @@ def test_a_folder_without_images_is_an_error_before_any_work(model, tmp_path):
 
 
 def test_masks_are_those_of_python_at_the_size_of_the_image(model, folder, tmp_path):
-    run("predict", model, folder / "test", "--masks", tmp_path / "masks", "--engine", "torch")
+    run("predict", model, folder / "test", "--masks", tmp_path / "masks")
     images = sorted((folder / "test").rglob("*.png"))
     expected = torch_model(model).predict_mask(images, size="image")
     for image, mask in zip(images, expected, strict=True):
@@ -284,7 +287,7 @@ def test_a_heatmap_shows_the_whole_image_where_there_is_a_crop(folder, tmp_path)
     run("fit", folder / "train", "-o", path, "--image-size", 64, "--crop-size", 32)
     run("predict", path, image, "--heatmaps", tmp_path / "maps")
     heatmap = np.asarray(Image.open(tmp_path / "maps/33.png.heatmap.tiff"))
-    expected = skpadim.load(path).predict_heatmap([image], size=64)[0]
+    expected = torch_model(path).predict_heatmap([image], size=64)[0]
     np.testing.assert_array_equal(heatmap, expected)
 
 
@@ -343,13 +346,14 @@ def test_a_name_that_is_no_unicode_comes_out_as_it_is(parts, model, tmp_path):
     name = os.fsencode(tmp_path) + b"/\xff.png"
     Image.fromarray(parts.images[0]).save(os.fsdecode(name))
     output = subprocess.run(
-        [*COMMAND, "predict", model, name], capture_output=True, check=True
+        [*COMMAND, "predict", model, name, "--engine", "torch"], capture_output=True, check=True
     ).stdout
     assert output.rstrip(b"\n").endswith(name)
 
 
 def test_a_model_without_threshold_says_what_to_do(parts, tmp_path):
-    detector = PaDiM(embedder=PatchEmbedder(image_size=32)).partial_fit(parts.images[:4])
+    detector = PaDiM(embedder=PatchEmbedder(image_size=32, engine="torch"))
+    detector.partial_fit(parts.images[:4])
     path = skpadim.save(detector, tmp_path / "a.skpadim")
     result = run("predict", path, "x.png")
     assert result.exit_code == 2
@@ -368,7 +372,7 @@ def test_a_model_of_embeddings_is_refused(tmp_path):
 
 
 def test_evaluate_agrees_with_a_count_over_all_pairs(model, folder):
-    figures = json.loads(run("evaluate", model, folder, "--json", "--engine", "torch").stdout)
+    figures = json.loads(run("evaluate", model, folder, "--json").stdout)
     data = load_mvtec_ad(folder.parent, folder.name)
     detector = torch_model(model)
     distances = -detector.score_samples(data.X_test)
@@ -407,7 +411,7 @@ def test_evaluate_says_what_the_layout_lacks(model, tmp_path):
 def test_calibrate_sets_the_threshold_and_changes_nothing_else(model, folder, tmp_path):
     path = tmp_path / "a.skpadim"
     path.write_bytes(model.read_bytes())
-    arguments = ["--false-alarm-rate", 0.3, "--engine", "torch", "--batch-size", 8]
+    arguments = ["--false-alarm-rate", 0.3, "--batch-size", 8]
     result = run("calibrate", path, folder / "test/good", *arguments)
     assert result.exit_code == 0, result.output
     before, after = torch_model(model), skpadim.load(path)
@@ -653,7 +657,7 @@ def test_an_interrupt_ends_quietly(model):
 def test_progress_is_shown_on_a_terminal_only(model, folder):
     master, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 100))
-    arguments = [*COMMAND, "predict", model, folder / "test", "--csv"]
+    arguments = [*COMMAND, "predict", model, folder / "test", "--csv", "--engine", "torch"]
     shown = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=terminal, check=True)
     os.close(terminal)
     seen = b""

@@ -15,6 +15,8 @@ sync_api = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install 'skpadim[test]'"
 )
 
+pytestmark = pytest.mark.slow  # a page takes a second to open
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OPTIONS = [
     "--no-sandbox",
@@ -306,7 +308,6 @@ def test_a_peak_that_just_exceeds_the_threshold_has_an_outline_that_is_seen(page
     assert box["height"] >= 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("step", [200, 350, 700])
 def test_outlines_are_the_masks_but_for_pixels_close_to_the_threshold(
     open_page, parts, new, tmp_path, step
@@ -645,7 +646,6 @@ def test_words_stand_out_in_light_and_dark(open_page, labelled, scheme):
     )
 
 
-@pytest.mark.slow
 def test_a_thousand_images_load_at_once_and_are_drawn_where_they_are_seen(
     open_page, detector, new, tmp_path
 ):
