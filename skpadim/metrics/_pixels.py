@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_curve
 
 from skpadim.metrics._steps import exact_steps
-from skpadim.metrics._validation import check_kinds, checked_pairs
+from skpadim.metrics._validation import pooled_pairs
 
 
 def pixel_roc_auc_score(
@@ -54,7 +54,7 @@ def pixel_roc_auc_score(
     >>> pixel_roc_auc_score(masks, [[[0.1, 0.2, 0.8], [0.0, 0.1, 0.9]]])
     0.8
     """
-    return exact_steps(_pool(masks, heatmaps, "a ROC curve")).roc_auc()
+    return exact_steps(pooled_pairs(masks, heatmaps, "a ROC curve")).roc_auc()
 
 
 def pixel_average_precision_score(
@@ -97,9 +97,8 @@ def pixel_average_precision_score(
     >>> pixel_average_precision_score(masks, [[[0.1, 0.2, 0.8], [0.0, 0.1, 0.9]]])
     0.5
     """
-    return exact_steps(
-        _pool(masks, heatmaps, "average precision", need_good=False)
-    ).average_precision()
+    pairs = pooled_pairs(masks, heatmaps, "average precision", need_good=False)
+    return exact_steps(pairs).average_precision()
 
 
 def pixel_f1_max(
@@ -144,7 +143,7 @@ def pixel_f1_max(
     >>> pixel_f1_max(masks, [[[0.1, 0.2, 0.8], [0.0, 0.5, 0.1]]])
     (0.8, 0.2)
     """
-    return exact_steps(_pool(masks, heatmaps, "F1", need_good=False)).f1_max()
+    return exact_steps(pooled_pairs(masks, heatmaps, "F1", need_good=False)).f1_max()
 
 
 def pixel_roc_curve(
@@ -196,21 +195,9 @@ def pixel_roc_curve(
     >>> tpr[fpr == 0].max()
     np.float64(1.0)
     """
-    pairs = _pool(masks, heatmaps, "a ROC curve")
+    pairs = pooled_pairs(masks, heatmaps, "a ROC curve")
     return roc_curve(
         np.concatenate([mask.ravel() for mask, _ in pairs]),
         np.concatenate([heatmap.ravel() for _, heatmap in pairs]),
         drop_intermediate=drop_intermediate,
     )
-
-
-def _pool(
-    masks: NDArray | Sequence[ArrayLike],
-    heatmaps: NDArray | Sequence[ArrayLike],
-    metric: str,
-    *,
-    need_good: bool = True,
-) -> list[tuple[NDArray[np.bool_], NDArray]]:
-    pairs = list(checked_pairs(masks, heatmaps))
-    check_kinds(pairs, metric, need_good=need_good)
-    return pairs

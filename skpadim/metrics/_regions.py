@@ -8,7 +8,7 @@ from scipy import ndimage
 from sklearn.metrics import roc_curve
 
 from skpadim.metrics._steps import exact_steps
-from skpadim.metrics._validation import check_kinds, check_max_fpr, checked_pairs
+from skpadim.metrics._validation import check_max_fpr, pooled_pairs
 
 _EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
@@ -147,10 +147,7 @@ def pro_curve(
 
 
 def region_shares(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
-    """Return one over the size of its region for each defective pixel, and the number of regions.
-
-    Pixels are in the order of ``mask.nonzero()``; regions are connected by sides or corners.
-    """
+    """Return one over the size of its region for each defective pixel, and how many there are."""
     if not mask.any():
         return np.zeros(0), 0
     labels, n_regions = ndimage.label(mask, structure=_EIGHT_CONNECTED)
@@ -162,11 +159,7 @@ def _pool(
     masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
 ) -> tuple[list[tuple[NDArray[np.bool_], NDArray]], list[NDArray[np.float64]]]:
     """Masks and heatmaps, and what each defective pixel adds to PRO."""
-    pairs, shares, total = [], [], 0
-    for mask, heatmap in checked_pairs(masks, heatmaps):
-        share, n_regions = region_shares(mask)
-        pairs.append((mask, heatmap))
-        shares.append(share)
-        total += n_regions
-    check_kinds(pairs, "PRO")
-    return pairs, [share / total for share in shares]
+    pairs = pooled_pairs(masks, heatmaps, "PRO")
+    shares, counts = zip(*(region_shares(mask) for mask, _ in pairs), strict=True)
+    n_regions = sum(counts)
+    return pairs, [share / n_regions for share in shares]

@@ -26,12 +26,18 @@ def checked_pairs(
         yield _check_pair(*pair, index)
 
 
-def check_kinds(
-    pairs: Sequence[tuple[NDArray[np.bool_], NDArray]], metric: str, *, need_good: bool = True
-) -> None:
-    """Raise if masks have no defective or, if needed, no good pixel; `metric` is who needs them."""
+def pooled_pairs(
+    masks: NDArray | Sequence[ArrayLike],
+    heatmaps: NDArray | Sequence[ArrayLike],
+    metric: str,
+    *,
+    need_good: bool = True,
+) -> list[tuple[NDArray[np.bool_], NDArray]]:
+    """Return all pairs; raise if they lack the kinds of pixels that `metric` needs."""
+    pairs = list(checked_pairs(masks, heatmaps))
     n_defective = sum(int(np.count_nonzero(mask)) for mask, _ in pairs)
     check_counts(n_defective, sum(mask.size for mask, _ in pairs) - n_defective, metric, need_good)
+    return pairs
 
 
 def check_counts(n_defective: int, n_good: int, metric: str, need_good: bool) -> None:
