@@ -1,6 +1,7 @@
 """Curves of pixels: how much of the defects is found for how many false alarms."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from skpadim.metrics import aupro_score, pixel_roc_curve, pro_curve
 from skpadim.metrics._validation import check_max_fpr
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PixelRocCurveDisplay:
     """ROC curve of the pixels of images with masks.
 
@@ -57,18 +59,10 @@ class PixelRocCurveDisplay:
     1.0
     """
 
-    def __init__(
-        self,
-        *,
-        fpr: NDArray,
-        tpr: NDArray,
-        roc_auc: float | None = None,
-        name: str | None = None,
-    ) -> None:
-        self.fpr = fpr
-        self.tpr = tpr
-        self.roc_auc = roc_auc
-        self.name = name
+    fpr: NDArray
+    tpr: NDArray
+    roc_auc: float | None = None
+    name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -198,6 +192,7 @@ class PixelRocCurveDisplay:
         return self
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ProCurveDisplay:
     """Per-region overlap (PRO) over the false positive rate of pixels.
 
@@ -246,20 +241,11 @@ class ProCurveDisplay:
     1.0
     """
 
-    def __init__(
-        self,
-        *,
-        fpr: NDArray,
-        pro: NDArray,
-        aupro: float | None = None,
-        max_fpr: float = 0.3,
-        name: str | None = None,
-    ) -> None:
-        self.fpr = fpr
-        self.pro = pro
-        self.aupro = aupro
-        self.max_fpr = max_fpr
-        self.name = name
+    fpr: NDArray
+    pro: NDArray
+    aupro: float | None = None
+    max_fpr: float = 0.3
+    name: str | None = None
 
     @classmethod
     def from_estimator(
