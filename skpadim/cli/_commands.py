@@ -129,7 +129,6 @@ _format_options = _with(
 
 @commands.command(
     "fit",
-    short_help="Learn from a folder of good images.",
     epilog=_examples(
         "skpadim fit parts/ok -o part.skpadim",
         "skpadim fit parts/ok -o part.skpadim --false-alarm-rate 0.01 --image-size 320",
@@ -208,7 +207,6 @@ def _fit(
 
 @commands.command(
     "predict",
-    short_help="Tell good images from defective ones.",
     epilog=_examples(
         "skpadim predict part.skpadim parts/new",
         "skpadim predict part.skpadim parts/new --csv > results.csv",
@@ -382,7 +380,6 @@ def _watch(
 
 @commands.command(
     "evaluate",
-    short_help="Measure on images with known defects.",
     epilog=_examples(
         "skpadim evaluate bottle.skpadim mvtec_ad/bottle",
     ),
