@@ -46,10 +46,7 @@ class MapExtractor:
         return digest.hexdigest()
 
     def extract(self, batch: "torch.Tensor", precision: str) -> "list[torch.Tensor]":
-        """Return a map (batch, channels, rows, columns) for each layer; call it in inference mode.
-
-        Images have the shape (batch, height, width, 3), uint8.
-        """
+        """Return a map (n, channels, rows, columns) a layer, of images (n, height, width, 3)."""
         import torch
 
         x = batch.to(self.device).movedim(-1, 1).float()
