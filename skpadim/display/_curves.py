@@ -1,11 +1,10 @@
 """Curves of pixels: how much of the defects is found for how many false alarms."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.metrics import auc
 
 from skpadim._masks import read_masks_at, resize_mask
@@ -13,7 +12,7 @@ from skpadim.display._drawing import import_pyplot, make_axes
 from skpadim.display._inputs import check_heatmap_detector, predict_heatmaps
 from skpadim.images import ImageSequence
 from skpadim.metrics import aupro_score, pixel_roc_curve, pro_curve
-from skpadim.metrics._validation import check_max_fpr
+from skpadim.metrics._validation import Maps, check_max_fpr
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -120,8 +119,8 @@ class PixelRocCurveDisplay:
     @classmethod
     def from_predictions(
         cls,
-        masks: NDArray | Sequence[ArrayLike],
-        heatmaps: NDArray | Sequence[ArrayLike],
+        masks: Maps,
+        heatmaps: Maps,
         *,
         name: str | None = None,
         ax: Any = None,
@@ -315,8 +314,8 @@ class ProCurveDisplay:
     @classmethod
     def from_predictions(
         cls,
-        masks: NDArray | Sequence[ArrayLike],
-        heatmaps: NDArray | Sequence[ArrayLike],
+        masks: Maps,
+        heatmaps: Maps,
         *,
         max_fpr: float = 0.3,
         name: str | None = None,

@@ -1,18 +1,14 @@
 """All pixels of all images, each of the same weight."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from skpadim.metrics._steps import exact_steps
-from skpadim.metrics._validation import pooled_pairs
+from skpadim.metrics._validation import Maps, pooled_pairs
 
 
-def pixel_roc_auc_score(
-    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-) -> float:
+def pixel_roc_auc_score(masks: Maps, heatmaps: Maps) -> float:
     """Area under the ROC curve of pixels.
 
     The share of pairs of a defective and a defect-free pixel, from all images, of which the
@@ -57,9 +53,7 @@ def pixel_roc_auc_score(
     return exact_steps(pooled_pairs(masks, heatmaps, "a ROC curve")).roc_auc()
 
 
-def pixel_average_precision_score(
-    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-) -> float:
+def pixel_average_precision_score(masks: Maps, heatmaps: Maps) -> float:
     """Average precision of pixels.
 
     The mean, over all defective pixels of all images, of the precision at their scores: the share
@@ -101,9 +95,7 @@ def pixel_average_precision_score(
     return exact_steps(pairs).average_precision()
 
 
-def pixel_f1_max(
-    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-) -> tuple[float, float]:
+def pixel_f1_max(masks: Maps, heatmaps: Maps) -> tuple[float, float]:
     """Largest F1 score of pixels over all thresholds, and a threshold that has it.
 
     F1 is the harmonic mean of precision and recall of the defective pixels of all images. The
@@ -147,10 +139,7 @@ def pixel_f1_max(
 
 
 def pixel_roc_curve(
-    masks: NDArray | Sequence[ArrayLike],
-    heatmaps: NDArray | Sequence[ArrayLike],
-    *,
-    drop_intermediate: bool = True,
+    masks: Maps, heatmaps: Maps, *, drop_intermediate: bool = True
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:
     """Share of defective pixels found at each false positive rate.
 

@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from skpadim.metrics._validation import Pairs
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -107,10 +109,7 @@ class Steps:
         return width, share, max_fpr - end
 
 
-def exact_steps(
-    pairs: Sequence[tuple[NDArray[np.bool_], NDArray]],
-    overlaps: Sequence[NDArray[np.float64]] | None = None,
-) -> Steps:
+def exact_steps(pairs: Pairs, overlaps: Sequence[NDArray[np.float64]] | None = None) -> Steps:
     """Return the counts of pixels at each distinct score that a defective pixel has."""
     pooled = np.concatenate([heatmap.ravel() for _, heatmap in pairs])
     pooled.sort()

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from numbers import Real
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+# Masks or heatmaps of images, which may differ in size: as one array, or each of its own.
+Maps: TypeAlias = NDArray | Sequence[ArrayLike]
+# A mask, bool, and a heatmap, finite floats, of shape (height, width), for each image.
+Pairs: TypeAlias = Sequence[tuple[NDArray[np.bool_], NDArray]]
 
 
 def check_max_fpr(max_fpr: float) -> None:
@@ -13,9 +19,7 @@ def check_max_fpr(max_fpr: float) -> None:
         raise ValueError(f"max_fpr must be a number in (0, 1]; got {max_fpr!r}.")
 
 
-def checked_pairs(
-    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-) -> Iterator[tuple[NDArray[np.bool_], NDArray]]:
+def checked_pairs(masks: Maps, heatmaps: Maps) -> Iterator[tuple[NDArray[np.bool_], NDArray]]:
     """Yield each mask, bool, and heatmap, finite floats, of shape (height, width); raise if bad."""
     if len(masks) != len(heatmaps):
         raise ValueError(
@@ -26,13 +30,7 @@ def checked_pairs(
         yield _check_pair(*pair, index)
 
 
-def pooled_pairs(
-    masks: NDArray | Sequence[ArrayLike],
-    heatmaps: NDArray | Sequence[ArrayLike],
-    metric: str,
-    *,
-    need_good: bool = True,
-) -> list[tuple[NDArray[np.bool_], NDArray]]:
+def pooled_pairs(masks: Maps, heatmaps: Maps, metric: str, *, need_good: bool = True) -> Pairs:
     """Return all pairs; raise if they lack the kinds of pixels that `metric` needs."""
     pairs = list(checked_pairs(masks, heatmaps))
     n_defective = sum(int(np.count_nonzero(mask)) for mask, _ in pairs)
