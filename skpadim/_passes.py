@@ -107,12 +107,9 @@ class Shards(Passes):
             self._shards = [self._shards[number] for number in sorted(learnt)]
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        results = self._run(_Mapped(work), progress, "generator")
-        try:
+        with closing(self._run(_Mapped(work), progress, "generator")) as results:
             for _, result in results:
                 yield result
-        finally:
-            results.close()
 
     def _run(
         self, work: Callable[[Stream], Any], progress: str, return_as: str

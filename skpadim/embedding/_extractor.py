@@ -129,12 +129,8 @@ def resolve_device(name: str) -> "torch.device":
     import torch
 
     if name == "auto":
-        found = {
-            "cuda": torch.cuda.is_available(),
-            "mps": torch.backends.mps.is_available(),
-            "cpu": True,
-        }
-        name = next(kind for kind, works in found.items() if works)
+        has_mps = torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
     try:
         device = torch.device(name)
         torch.zeros((), device=device).item()
