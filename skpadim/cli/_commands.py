@@ -378,12 +378,7 @@ def _watch(
         _exit(counts, fail_on_defect=False)
 
 
-@commands.command(
-    "evaluate",
-    epilog=_examples(
-        "skpadim evaluate bottle.skpadim mvtec_ad/bottle",
-    ),
-)
+@commands.command("evaluate", epilog=_examples("skpadim evaluate bottle.skpadim mvtec_ad/bottle"))
 @click.argument("model", type=_MODEL)
 @click.argument("folder", metavar="DATASET_DIR", type=_FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -562,9 +557,7 @@ def _export(
 @commands.command(
     "info",
     short_help="Tell what is in a model.",
-    epilog=_examples(
-        "skpadim info part.skpadim",
-    ),
+    epilog=_examples("skpadim info part.skpadim"),
 )
 @click.argument("model", type=_MODEL)
 @click.option("--json", "as_json", is_flag=True, help="All that its header says, as JSON.")
