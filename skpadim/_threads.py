@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 def n_threads() -> int:
     """Return how many threads this process may use."""
     n_cores = joblib.cpu_count()
-    # By this joblib's, dask's and ray's workers are told their share of a machine.
+    # It tells the workers of joblib, dask and ray their share of a machine.
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return max(1, min(n_cores, int(limit))) if limit.isdecimal() else n_cores
 

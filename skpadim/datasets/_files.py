@@ -16,7 +16,7 @@ def match_masks(
     suffix: str = "_mask",
     ending: str = "_mask.png",
 ) -> list[Path]:
-    """Return the mask of each image, which has its place and its name, or that with a suffix."""
+    """Return the mask of each image: at the same place, of the same name, or with `suffix`."""
     wanted: dict[Path, Path] = {}
     for image in images:
         name = image.relative_to(image_folder).with_suffix("")

@@ -54,9 +54,10 @@ def align(
             if len(kept) == 0:
                 continue
             features = _take(features, kept)
-        # Half precision is for the network; sums over cells and all that follows are not.
+        # Every map but the coarsest is averaged, border cells over what exists.
         is_coarsest = features.shape[-2] * features.shape[-1] <= coarsest
         reach = 1 if is_coarsest else neighborhood
+        # Half precision is for the network; sums over cells and all that follows are not.
         parts.append(_to_grid(features.float(), grid, reach, alignment))
     embeddings = torch.cat(parts, dim=1)
     if order is not None:

@@ -17,7 +17,8 @@ _STAGES = (
 )
 
 # Width and depth. Liu, R. (2020). Higher accuracy on vision models with EfficientNet-Lite.
-# TensorFlow Blog. Scaled as in Tan, M., & Le, Q. (2019). EfficientNet. ICML.
+# TensorFlow Blog. Scaled as in Tan, M., & Le, Q. (2019). EfficientNet: rethinking model scaling for
+# convolutional neural networks. ICML.
 _SCALES = {
     "efficientnet_lite0": (1.0, 1.0),
     "efficientnet_lite1": (1.0, 1.1),
@@ -171,7 +172,9 @@ def rename_checkpoint(
 ) -> dict[str, torch.Tensor]:
     """Return the tensors of a converted TensorFlow checkpoint under their names in the network."""
     modules = dict(_CHECKPOINT_NAMES)
-    number = 0  # of the block: checkpoints count them through
+    # "_blocks.5._depthwise_conv", blocks counted through, becomes "blocks.3.0.conv_dw"; others keep
+    # their names.
+    number = 0
     for stage, blocks in network.blocks.named_children():
         for index, block in blocks.named_children():
             expands = isinstance(block, _InvertedResidual)

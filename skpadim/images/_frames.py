@@ -31,6 +31,7 @@ def iter_frames(
     resample: str = "bicubic",
 ) -> Generator[list[Frame], None, None]:
     """Yield files as pictures of one size, a batch ahead of their use; bad files stop nothing."""
+    # A detector takes the pictures for the files: at this size it does not resample them again.
     draft_size = DRAFT_FACTOR * max(image_size) if jpeg_draft else None
     pool = ThreadPoolExecutor(min(MAX_THREADS, n_threads()), "skpadim-images")
     pending: deque[list[Future[Frame]]] = deque()

@@ -74,7 +74,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 def read_file(
     path: str | os.PathLike[str], name: str, draft_size: int | None = None
 ) -> Image.Image:
-    """Return the loaded image of a file, upright; a reduced JPEG has both sides of `draft_size`."""
+    """Return a file's image, upright; a JPEG may be reduced, to no less than `draft_size`."""
     try:
         _require_regular(path)
         with Image.open(path) as image:
