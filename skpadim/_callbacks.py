@@ -12,19 +12,14 @@ Step = TypeVar("Step")
 
 
 class CallbackSupport(CallbackSupportMixin):
-    """Mixin of estimators whose `fit`, under ``_fit_context``, runs callbacks.
-
-    With scikit-learn 1.9 and newer it adds ``set_callbacks``; with older ones, nothing.
-    """
+    """Mixin of estimators whose `fit`, under ``_fit_context``, runs callbacks."""
 
     def _begin_fit(self, X: Any, y: Any, n_subtasks: int = 0) -> "FitTask":
-        """Report to callbacks that a fit begins.
-
-        Called on the estimator itself, before it is copied: what scikit-learn notes on it while the
-        fit goes on is then on the copy as well.
-        """
+        """Report to callbacks that a fit begins."""
         if not hasattr(self, "_init_callback_context"):
             return FitTask(self, None)
+        # On the estimator itself, before it is copied: what scikit-learn notes on it while the fit
+        # goes on is then on the copy as well.
         context = self._init_callback_context(max_subtasks=n_subtasks)
         return FitTask(self, context.call_on_fit_task_begin(estimator=self, X=X, y=y))
 

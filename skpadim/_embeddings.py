@@ -17,11 +17,8 @@ def validate_embeddings(
     dtype: np.dtype | None = None,
     ensure_min_samples: int = 1,
 ) -> NDArray:
-    """Return embeddings as (n_samples, n_positions, n_dimensions), once they are checked.
-
-    The estimator's `n_features_in_` and `grid_shape_` are set, or compared if not `reset`. Without
-    a dtype, float32 is kept and all else becomes float64.
-    """
+    """Return embeddings as (n_samples, n_positions, n_dimensions), once they are checked."""
+    # float32 is kept, and all else becomes float64.
     dtypes = [np.float64, np.float32] if dtype is None else dtype
     n_axes = np.ndim(X) if isinstance(X, list | tuple) else getattr(X, "ndim", 2)
     # scikit-learn counts the features of an array along its second axis; here it is the last.

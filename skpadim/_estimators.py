@@ -28,12 +28,9 @@ def check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def unfitted_copy(estimator: Any) -> Any:
-    """Return a copy of an estimator that has learnt nothing yet.
-
-    Fitting happens on copies, whose state the estimator takes over once nothing can fail any more:
-    errors and Ctrl-C leave the old model. `_private_state` names what an estimator learns beside
-    attributes that end in an underscore.
-    """
+    """Return a copy of an estimator that has learnt nothing yet."""
+    # Fitting happens on copies, whose state the estimator takes over once nothing can fail any
+    # more: errors and Ctrl-C leave the old model.
     model = copy(estimator)
     for name in vars(estimator):
         if name.endswith("_") or name in estimator._private_state:

@@ -9,11 +9,7 @@ IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 
 
 def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) -> list[Path]:
-    """Return all images below a folder, in an order that does not depend on the file system.
-
-    Numbers in names count as numbers: "part_2" comes before "part_10". Hidden files and folders
-    are not looked at, nor is what lies in `leave_out`. `argument` is what errors call the folder.
-    """
+    """Return all images in and below a folder, in natural order; errors call it `argument`."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{argument} must be a folder with images; there is no {folder}.")
     outer = absolute(folder)
@@ -33,10 +29,7 @@ def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) 
 
 
 def iter_images(folder: Path) -> Iterator[Path]:
-    """Yield the images below a folder, folder by folder in natural order, without a list of them.
-
-    Hidden files and folders are left out, and links to folders are not followed.
-    """
+    """Yield images in and below a folder, in natural order; links to folders are not followed."""
     with os.scandir(folder) as found:
         entries = sorted(
             (entry for entry in found if not is_hidden(entry.name)),

@@ -37,10 +37,7 @@ def read_mask(mask: Any, name: str) -> NDArray[np.bool_]:
 def read_masks_at(
     masks: Any, sizes: Sequence[Size], *, name: str = "masks", of: str = "image"
 ) -> list[NDArray[np.bool_]]:
-    """Return a mask for each image, of the size of its image, or of what else it is a mask `of`.
-
-    Files are brought to the size, arrays must have it, and None is a mask without a defect.
-    """
+    """Return a mask for each image; files are brought to its size, arrays must have it."""
     check_masks(masks, len(sizes))
     found = []
     for index, (mask, size) in enumerate(zip(masks, sizes, strict=True)):

@@ -30,10 +30,7 @@ Work: TypeAlias = Callable[[NDArray], NDArray]
 
 
 class Passes(ABC):
-    """Passes over a stream: one to learn from it, then others.
-
-    Generators that are left early have to be closed, which ends what workers are at.
-    """
+    """Passes over a stream: one to learn from it, then others; close what is left early."""
 
     @property
     @abstractmethod
@@ -50,14 +47,11 @@ class Passes(ABC):
 
 
 class OneProcess(Passes):
-    """Passes in this process, batch by batch, on all of its cores.
-
-    Embeddings that `learn` has seen stay in memory for later passes, up to `spool_bytes`; the
-    others are computed again.
-    """
+    """Passes in this process, batch by batch, on all of its cores."""
 
     def __init__(self, stream: Stream, spool_bytes: int = 0) -> None:
         self._stream = stream
+        # What `learn` has seen stays in memory up to this size; the rest is computed again.
         self._spool_bytes = spool_bytes
         self._spool: list[NDArray] = []
 
@@ -113,12 +107,9 @@ class Shards(Passes):
             self._shards = [self._shards[number] for number in sorted(learnt)]
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
-        results = self._run(_Mapped(work), progress, "generator")
-        try:
+        with closing(self._run(_Mapped(work), progress, "generator")) as results:
             for _, result in results:
                 yield result
-        finally:
-            results.close()
 
     def _run(
         self, work: Callable[[Stream], Any], progress: str, return_as: str

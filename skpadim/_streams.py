@@ -24,11 +24,7 @@ Embedder: TypeAlias = PatchEmbedder | Passthrough
 
 
 class Stream:
-    """Samples of a detector, embedded batch by batch, of which embeddings `channels` are kept.
-
-    Samples are images, or embeddings (n_samples, n_positions, n_dimensions) for an embedder that
-    hands them on. With `memory`, embeddings of images are cached, in all of their dimensions.
-    """
+    """Samples of a detector, embedded batch by batch, of which embeddings `channels` are kept."""
 
     def __init__(
         self,
@@ -38,6 +34,7 @@ class Stream:
         memory: Any = None,
         verbose: int = 0,
     ) -> None:
+        # Images, or embeddings (n_samples, n_positions, n_dimensions) that the embedder hands on.
         self._samples = samples
         self.embedder = embedder
         self.channels = channels

@@ -9,26 +9,20 @@ from threadpoolctl import ThreadpoolController
 
 
 def n_threads() -> int:
-    """Return how many threads this process may use.
-
-    It is the number of cores, or what the environment variable OMP_NUM_THREADS says, if less:
-    that is where joblib's, dask's and ray's workers are told their share of a machine, and torch
-    and BLAS read it as well.
-    """
+    """Return how many threads this process may use."""
     n_cores = joblib.cpu_count()
+    # It tells the workers of joblib, dask and ray their share of a machine.
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return max(1, min(n_cores, int(limit))) if limit.isdecimal() else n_cores
 
 
 class _OneBlasThread:
-    """Context in which BLAS stays on one thread, for all threads that are in it at a time.
-
-    The first to enter sets the limit and the last to leave restores what was before: if each did
-    so for itself, one might save another's limit and restore that.
-    """
+    """Context in which BLAS stays on one thread, for all threads that are in it at a time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
+        # The first sets the limit, the last restores what was before: if each did so for itself,
+        # one might save another's limit and restore that.
         self._users = 0
         self._controller: ThreadpoolController | None = None
         self._limit: Any = None

@@ -182,10 +182,13 @@ def to_heatmaps(
     >>> heatmaps.shape, heatmaps.dtype
     ((1, 56, 56), dtype('float32'))
     """
-    return _apply(
-        distances,
-        *Smoothing.of(smoothing).axis_matrices(distances.shape[1:], check_size(size, "size")),
-    )
+    size = check_size(size, "size")
+    rows, columns = Smoothing.of(smoothing).axis_matrices(distances.shape[1:], size)
+    # Row by row of the result, in float32: a product of the whole batch by one matrix would let
+    # the rounding of a heatmap depend on how many images share its batch.
+    # After a product, BLAS's own threads stay awake for a while, and slow the network down by half.
+    with ONE_BLAS_THREAD:
+        return np.matmul(np.matmul(rows, distances.astype(np.float32, copy=False)), columns.T)
 
 
 def resize_heatmaps(heatmaps: NDArray, size: int | Size) -> NDArray[np.float32]:
@@ -227,14 +230,6 @@ def heatmap_scores(heatmaps: NDArray) -> NDArray[np.float64]:
         Minus the maximum of each heatmap; larger is more normal.
     """
     return -heatmaps.max(axis=(1, 2)).astype(np.float64)
-
-
-def _apply(maps: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
-    # Row by row of the result, in float32: a product of the whole batch by one matrix would let
-    # the rounding of a heatmap depend on how many images share its batch.
-    # After a product, BLAS's own threads stay awake for a while, and slow the network down by half.
-    with ONE_BLAS_THREAD:
-        return np.matmul(np.matmul(rows, maps.astype(np.float32, copy=False)), columns.T)
 
 
 @lru_cache(maxsize=64)

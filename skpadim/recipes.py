@@ -68,12 +68,7 @@ def paper(
     100
     """
     embedder = _embedder(backbone, weights, image_size=256, crop_size=224)
-    return _padim(
-        embedder,
-        random_state,
-        n_components=_count(backbone, _PAPER),
-        smoothing=Smoothing(interpolation="bicubic"),
-    )
+    return _padim(embedder, random_state, _PAPER, smoothing=Smoothing(interpolation="bicubic"))
 
 
 def xiahaifeng(
@@ -111,7 +106,7 @@ def xiahaifeng(
     >>> detector = recipes.xiahaifeng("resnet18").set_params(reduction=indices)
     """
     embedder = _embedder(backbone, weights, image_size=256, crop_size=224, resample="lanczos")
-    return _padim(embedder, random_state, n_components=_count(backbone, _PAPER))
+    return _padim(embedder, random_state, _PAPER)
 
 
 def anomalib(
@@ -152,13 +147,8 @@ def anomalib(
     0.01001
     """
     embedder = _embedder(backbone, weights, image_size=256, resample="bilinear")
-    return _padim(
-        embedder,
-        random_state,
-        n_components=_count(backbone, _PAPER),
-        reg_covar=0.01001,
-        smoothing=Smoothing(mode="mirror"),
-    )
+    smoothing = Smoothing(mode="mirror")
+    return _padim(embedder, random_state, _PAPER, reg_covar=0.01001, smoothing=smoothing)
 
 
 def ind_knn_ad(
@@ -196,13 +186,8 @@ def ind_knn_ad(
     Smoothing(interpolation='nearest', size=0.0)
     """
     embedder = _embedder(backbone, weights, image_size=256, crop_size=224)
-    return _padim(
-        embedder,
-        random_state,
-        n_components=_count(backbone, {"wide_resnet50_2": 250}),
-        reg_covar=0.04,
-        smoothing=Smoothing(0.0),
-    )
+    kept = {"wide_resnet50_2": 250}
+    return _padim(embedder, random_state, kept, reg_covar=0.04, smoothing=Smoothing(0.0))
 
 
 def anodet(
@@ -241,12 +226,7 @@ def anodet(
     Smoothing(mode='mirror')
     """
     embedder = _embedder(backbone, weights, image_size=224, resample="bilinear")
-    return _padim(
-        embedder,
-        random_state,
-        n_components=_count(backbone, _PAPER),
-        smoothing=Smoothing(mode="mirror"),
-    )
+    return _padim(embedder, random_state, _PAPER, smoothing=Smoothing(mode="mirror"))
 
 
 def taikiinoue(
@@ -283,12 +263,8 @@ def taikiinoue(
     Smoothing(filter='uniform', mode='constant', size=21.0)
     """
     embedder = _embedder(backbone, weights, image_size=224, resample="bilinear")
-    return _padim(
-        embedder,
-        random_state,
-        n_components=_count(backbone, {"wide_resnet50_2": 550}),
-        smoothing=Smoothing(21.0, filter="uniform", mode="constant"),
-    )
+    smoothing = Smoothing(21.0, filter="uniform", mode="constant")
+    return _padim(embedder, random_state, {"wide_resnet50_2": 550}, smoothing=smoothing)
 
 
 def pangoraw(
@@ -326,12 +302,7 @@ def pangoraw(
     """
     embedder = _embedder(backbone, weights, image_size=416, resample="bilinear")
     kept = dict.fromkeys(("resnet18", "resnet50", "wide_resnet50_2"), 100)
-    return _padim(
-        embedder,
-        random_state,
-        n_components=_count(backbone, kept),
-        smoothing=Smoothing(0.0, interpolation="nearest"),
-    )
+    return _padim(embedder, random_state, kept, smoothing=Smoothing(0.0, interpolation="nearest"))
 
 
 def anomaly_paddle(
@@ -376,7 +347,7 @@ def anomaly_paddle(
     """
     embedder = _embedder(backbone, weights, image_size=256, resample="bilinear")
     kept = dict.fromkeys(("resnet18", "resnet50", "wide_resnet50_2"), 100)
-    return _padim(embedder, random_state, n_components=_count(backbone, kept), reduction=reduction)
+    return _padim(embedder, random_state, kept, reduction=reduction)
 
 
 def johnnyhopp(
@@ -432,7 +403,7 @@ def johnnyhopp(
         crop_size=224,
         resample="lanczos",
     )
-    return _padim(embedder, random_state)
+    return _padim(embedder, random_state, {})
 
 
 def semi_orthogonal(
@@ -471,12 +442,7 @@ def semi_orthogonal(
     'semi-orthogonal'
     """
     embedder = _embedder(backbone, weights, image_size=256, resample="bilinear")
-    return _padim(
-        embedder,
-        random_state,
-        n_components=_count(backbone, {"wide_resnet50_2": 300}),
-        reduction="semi-orthogonal",
-    )
+    return _padim(embedder, random_state, {"wide_resnet50_2": 300}, reduction="semi-orthogonal")
 
 
 def _embedder(backbone: Any, weights: Any, **parameters: Any) -> PatchEmbedder:
@@ -485,14 +451,16 @@ def _embedder(backbone: Any, weights: Any, **parameters: Any) -> PatchEmbedder:
     return PatchEmbedder(backbone, weights=weights, **{**of_all, **parameters})
 
 
-def _padim(embedder: PatchEmbedder, random_state: Any, **parameters: Any) -> PaDiM:
-    """Make a detector with the ridge of the paper, unless told otherwise."""
-    of_all = {"reg_covar": 0.01, "reg_relative": False}
+def _padim(
+    embedder: PatchEmbedder, random_state: Any, kept: dict[str, int], **parameters: Any
+) -> PaDiM:
+    """Make a detector with the ridge of the paper, unless told otherwise, and dimensions `kept`."""
+    of_all = {
+        "n_components": kept.get(_bare_name(embedder.backbone)),
+        "reg_covar": 0.01,
+        "reg_relative": False,
+    }
     return PaDiM(embedder=embedder, random_state=random_state, **{**of_all, **parameters})
-
-
-def _count(backbone: Any, counts: dict[str, int]) -> int | None:
-    return counts.get(_bare_name(backbone))
 
 
 def _bare_name(backbone: Any) -> str:

@@ -129,7 +129,6 @@ _format_options = _with(
 
 @commands.command(
     "fit",
-    short_help="Learn from a folder of good images.",
     epilog=_examples(
         "skpadim fit parts/ok -o part.skpadim",
         "skpadim fit parts/ok -o part.skpadim --false-alarm-rate 0.01 --image-size 320",
@@ -208,7 +207,6 @@ def _fit(
 
 @commands.command(
     "predict",
-    short_help="Tell good images from defective ones.",
     epilog=_examples(
         "skpadim predict part.skpadim parts/new",
         "skpadim predict part.skpadim parts/new --csv > results.csv",
@@ -380,13 +378,7 @@ def _watch(
         _exit(counts, fail_on_defect=False)
 
 
-@commands.command(
-    "evaluate",
-    short_help="Measure on images with known defects.",
-    epilog=_examples(
-        "skpadim evaluate bottle.skpadim mvtec_ad/bottle",
-    ),
-)
+@commands.command("evaluate", epilog=_examples("skpadim evaluate bottle.skpadim mvtec_ad/bottle"))
 @click.argument("model", type=_MODEL)
 @click.argument("folder", metavar="DATASET_DIR", type=_FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -565,9 +557,7 @@ def _export(
 @commands.command(
     "info",
     short_help="Tell what is in a model.",
-    epilog=_examples(
-        "skpadim info part.skpadim",
-    ),
+    epilog=_examples("skpadim info part.skpadim"),
 )
 @click.argument("model", type=_MODEL)
 @click.option("--json", "as_json", is_flag=True, help="All that its header says, as JSON.")

@@ -85,16 +85,12 @@ def _cut_unfinished_line(descriptor: int) -> None:
 
 
 class NewFiles:
-    """Finished files of a folder; a bad one may become a good one for `grace` seconds.
-
-    `seen` has the times of files that are done with, by their paths below the folder. What is no
-    longer in the folder is forgotten, so that this grows with the folder and not with time.
-    """
+    """Finished files of a folder; a bad one may become a good one for `grace` seconds."""
 
     def __init__(self, folder: Path, grace: float, seen: dict[str, str]) -> None:
         self._folder = folder
         self._grace = grace
-        self._seen = seen
+        self._seen = seen  # the times of files that are done with, by their paths below the folder
         self._before: dict[str, tuple[int, int]] = {}
         self._bad_since: dict[str, float] = {}
         self._trouble = ""
@@ -153,6 +149,7 @@ class NewFiles:
             return []
         self._trouble = ""
         finished = [name for name, state in unseen.items() if self._before.get(name) == state]
+        # What has gone is forgotten, so that this grows with the folder and not with time.
         self._seen, self._before = seen, unseen
         self._bad_since = {
             name: since for name, since in self._bad_since.items() if name in finished

@@ -16,11 +16,7 @@ def match_masks(
     suffix: str = "_mask",
     ending: str = "_mask.png",
 ) -> list[Path]:
-    """Return the mask of each image.
-
-    A mask has its image's place below its own folder, and its image's name with or without a
-    suffix behind it; the extensions may differ. Errors show `ending` as the usual end of a name.
-    """
+    """Return the mask of each image: at the same place, of the same name, or with `suffix`."""
     wanted: dict[Path, Path] = {}
     for image in images:
         name = image.relative_to(image_folder).with_suffix("")

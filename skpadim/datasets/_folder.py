@@ -97,31 +97,19 @@ def load_folder(
             "good, defective and masks must be different folders; "
             f"got {', '.join(map(str, folders))}."
         )
-    good_folder = Path(good)
-    good_images = find_images(good_folder, argument="good", leave_out=folders)
-    bad_images: list[Path] = []
-    bad_masks: list[Path | None] = []
-    bad_defects: list[str] = []
+    samples = [*map(Sample, find_images(Path(good), argument="good", leave_out=folders))]
+    description = f"{len(samples)} good images from {Path(good)}"
     if defective is not None:
         folder = Path(defective)
-        bad_images = find_images(folder, argument="defective", leave_out=folders)
-        bad_masks = [None] * len(bad_images)
-        bad_defects = [_defect_name(path.parent.relative_to(folder)) for path in bad_images]
+        images = find_images(folder, argument="defective", leave_out=folders)
+        defects = [_defect_name(path.parent.relative_to(folder)) for path in images]
+        masks_of_images: list[Path | None] = [None] * len(images)
         if masks is not None:
-            masks_folder = Path(masks)
-            there = find_images(masks_folder, argument="masks", leave_out=folders)
-            bad_masks = [*match_masks(bad_images, folder, there, masks_folder)]
-    samples = [Sample(path) for path in good_images]
-    samples += [*map(Sample, bad_images, bad_defects, bad_masks)]
-    return Bunch(
-        **labelled(samples),
-        DESCR=f"{len(good_images)} good images from {good_folder}"
-        + (
-            f", {len(bad_images)} defective images from {defective}."
-            if defective is not None
-            else "."
-        ),
-    )
+            there = find_images(Path(masks), argument="masks", leave_out=folders)
+            masks_of_images = [*match_masks(images, folder, there, Path(masks))]
+        samples += map(Sample, images, defects, masks_of_images)
+        description += f", {len(images)} defective images from {defective}"
+    return Bunch(**labelled(samples), DESCR=f"{description}.")
 
 
 def _defect_name(subfolder: Path) -> str:

@@ -137,8 +137,7 @@ def load_mvtec_ad(root: str | PathLike[str], category: str) -> Bunch:
     >>> len(bottle.X_train), len(bottle.X_test)  # doctest: +SKIP
     (209, 83)
     """
-    folder, train, test = _read(_MVTEC_AD, root, category)
-    return split(train, test, category=category, DESCR=_description(_MVTEC_AD, folder))
+    return _load(_MVTEC_AD, root, category)
 
 
 def load_mvtec_loco_ad(root: str | PathLike[str], category: str) -> Bunch:
@@ -196,16 +195,9 @@ def load_mvtec_loco_ad(root: str | PathLike[str], category: str) -> Bunch:
     >>> from skpadim.datasets import load_mvtec_loco_ad
     >>> pushpins = load_mvtec_loco_ad("mvtec_loco", "pushpins")  # doctest: +SKIP
     """
-    folder, train, test = _read(
-        _MVTEC_LOCO_AD, root, category, find_masks=_find_mask_folders, ending="/000.png"
-    )
-    return split(
-        train,
-        test,
-        X_val=_good_images(folder, "validation"),
-        category=category,
-        DESCR=_description(_MVTEC_LOCO_AD, folder),
-    )
+    data = _load(_MVTEC_LOCO_AD, root, category, find_masks=_find_mask_folders, ending="/000.png")
+    data.X_val = _validation_images(Path(root, category))
+    return data
 
 
 def load_mvtec_ad_2(root: str | PathLike[str], category: str) -> Bunch:
@@ -263,18 +255,12 @@ def load_mvtec_ad_2(root: str | PathLike[str], category: str) -> Bunch:
     >>> from skpadim.datasets import load_mvtec_ad_2
     >>> vial = load_mvtec_ad_2("mvtec_ad_2", "vial")  # doctest: +SKIP
     """
-    folder, train, test = _read(
-        _MVTEC_AD_2, root, category, test="test_public", truth="test_public/ground_truth"
-    )
-    return split(
-        train,
-        test,
-        X_val=_good_images(folder, "validation"),
-        X_private=_unlabelled(folder / "test_private"),
-        X_private_mixed=_unlabelled(folder / "test_private_mixed"),
-        category=category,
-        DESCR=_description(_MVTEC_AD_2, folder),
-    )
+    data = _load(_MVTEC_AD_2, root, category, test="test_public", truth="test_public/ground_truth")
+    folder = Path(root, category)
+    data.X_val = _validation_images(folder)
+    data.X_private = _unlabelled(folder / "test_private")
+    data.X_private_mixed = _unlabelled(folder / "test_private_mixed")
+    return data
 
 
 def load_btad(root: str | PathLike[str], category: str) -> Bunch:
@@ -320,8 +306,7 @@ def load_btad(root: str | PathLike[str], category: str) -> Bunch:
     >>> from skpadim.datasets import load_btad
     >>> first = load_btad("BTech_Dataset_transformed", "01")  # doctest: +SKIP
     """
-    folder, train, test = _read(_BTAD, root, category, good="ok", ending=".png")
-    return split(train, test, category=category, DESCR=_description(_BTAD, folder))
+    return _load(_BTAD, root, category, good="ok", ending=".png")
 
 
 def load_mpdd(root: str | PathLike[str], category: str) -> Bunch:
@@ -368,11 +353,10 @@ def load_mpdd(root: str | PathLike[str], category: str) -> Bunch:
     >>> from skpadim.datasets import load_mpdd
     >>> plate = load_mpdd("MPDD", "metal_plate")  # doctest: +SKIP
     """
-    folder, train, test = _read(_MPDD, root, category)
-    return split(train, test, category=category, DESCR=_description(_MPDD, folder))
+    return _load(_MPDD, root, category)
 
 
-def _read(
+def _load(
     source: Source,
     root: str | PathLike[str],
     category: str,
@@ -382,8 +366,8 @@ def _read(
     truth: str = "ground_truth",
     find_masks: Callable[..., list[Path]] = find_images,
     ending: str = "_mask.png",
-) -> tuple[Path, list[Path], list[Sample]]:
-    """Folder of a category, its good training images, and its test images."""
+) -> Bunch:
+    """Load a category whose folders are called as those of MVTec AD, but for these names."""
     place = source.root(root)
     present = sorted(path.parent.parent.name for path in place.glob(f"*/train/{good}"))
     folder = source.category(place, category, present, "bottle")
@@ -401,7 +385,8 @@ def _read(
             there = find_masks(masks_folder, argument=f"{truth}/{defect}")
             masks = match_masks(found, images_folder, there, masks_folder, ending=ending)
             samples += [Sample(path, defect, mask) for path, mask in zip(found, masks, strict=True)]
-    return folder, train, samples
+    description = source.description(f"category {category}, official layout, from {folder}")
+    return split(train, samples, category=category, DESCR=description)
 
 
 def _find_mask_folders(folder: Path, *, argument: str) -> list[Path]:
@@ -417,9 +402,5 @@ def _unlabelled(folder: Path) -> NDArray[np.str_]:
     return path_array(find_images(folder, argument=folder.name) if folder.is_dir() else [])
 
 
-def _good_images(folder: Path, part: str) -> NDArray[np.str_]:
-    return path_array(find_images(folder / part / "good", argument=f"{part}/good"))
-
-
-def _description(source: Source, folder: Path) -> str:
-    return source.description(f"category {folder.name}, official layout, from {folder}")
+def _validation_images(folder: Path) -> NDArray[np.str_]:
+    return path_array(find_images(folder / "validation/good", argument="validation/good"))

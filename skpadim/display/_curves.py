@@ -1,10 +1,10 @@
 """Curves of pixels: how much of the defects is found for how many false alarms."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.metrics import auc
 
 from skpadim._masks import read_masks_at, resize_mask
@@ -12,9 +12,10 @@ from skpadim.display._drawing import import_pyplot, make_axes
 from skpadim.display._inputs import check_heatmap_detector, predict_heatmaps
 from skpadim.images import ImageSequence
 from skpadim.metrics import aupro_score, pixel_roc_curve, pro_curve
-from skpadim.metrics._validation import check_max_fpr
+from skpadim.metrics._validation import Maps, check_max_fpr
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PixelRocCurveDisplay:
     """ROC curve of the pixels of images with masks.
 
@@ -57,18 +58,10 @@ class PixelRocCurveDisplay:
     1.0
     """
 
-    def __init__(
-        self,
-        *,
-        fpr: NDArray,
-        tpr: NDArray,
-        roc_auc: float | None = None,
-        name: str | None = None,
-    ) -> None:
-        self.fpr = fpr
-        self.tpr = tpr
-        self.roc_auc = roc_auc
-        self.name = name
+    fpr: NDArray
+    tpr: NDArray
+    roc_auc: float | None = None
+    name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -126,8 +119,8 @@ class PixelRocCurveDisplay:
     @classmethod
     def from_predictions(
         cls,
-        masks: NDArray | Sequence[ArrayLike],
-        heatmaps: NDArray | Sequence[ArrayLike],
+        masks: Maps,
+        heatmaps: Maps,
         *,
         name: str | None = None,
         ax: Any = None,
@@ -198,6 +191,7 @@ class PixelRocCurveDisplay:
         return self
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ProCurveDisplay:
     """Per-region overlap (PRO) over the false positive rate of pixels.
 
@@ -246,20 +240,11 @@ class ProCurveDisplay:
     1.0
     """
 
-    def __init__(
-        self,
-        *,
-        fpr: NDArray,
-        pro: NDArray,
-        aupro: float | None = None,
-        max_fpr: float = 0.3,
-        name: str | None = None,
-    ) -> None:
-        self.fpr = fpr
-        self.pro = pro
-        self.aupro = aupro
-        self.max_fpr = max_fpr
-        self.name = name
+    fpr: NDArray
+    pro: NDArray
+    aupro: float | None = None
+    max_fpr: float = 0.3
+    name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -329,8 +314,8 @@ class ProCurveDisplay:
     @classmethod
     def from_predictions(
         cls,
-        masks: NDArray | Sequence[ArrayLike],
-        heatmaps: NDArray | Sequence[ArrayLike],
+        masks: Maps,
+        heatmaps: Maps,
         *,
         max_fpr: float = 0.3,
         name: str | None = None,

@@ -1,6 +1,7 @@
 """Images with their heatmaps, on one colour scale that is anchored at the threshold."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -19,6 +20,7 @@ from skpadim.images import ImageSequence
 _LONGEST_SIDE = 1024
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class HeatmapDisplay:
     """Images with their heatmaps, decisions and defects.
 
@@ -82,20 +84,11 @@ class HeatmapDisplay:
     [False, False, True, True]
     """
 
-    def __init__(
-        self,
-        *,
-        images: Sequence[NDArray],
-        heatmaps: Sequence[NDArray],
-        offset: float,
-        masks: Sequence[NDArray] | None = None,
-        y: NDArray | None = None,
-    ) -> None:
-        self.images = images
-        self.heatmaps = heatmaps
-        self.offset = offset
-        self.masks = masks
-        self.y = y
+    images: Sequence[NDArray]
+    heatmaps: Sequence[NDArray]
+    offset: float
+    masks: Sequence[NDArray] | None = None
+    y: NDArray | None = None
 
     @classmethod
     def from_estimator(
@@ -435,12 +428,10 @@ def _threshold_norm(offset: float, heatmaps: Sequence[NDArray], vmax: float | No
 
 
 def _threshold_colormap() -> Any:
-    """Blue that fades away below the middle, yellow to dark red above it.
-
-    Blue and yellow differ for colour-blind people, too; above the middle colours get darker.
-    """
+    """Blue that fades away below the middle, yellow to dark red above it."""
     from matplotlib.colors import LinearSegmentedColormap
 
+    # Blue and yellow differ for colour-blind people, too; above the middle colours get darker.
     blue, yellow, orange, red = (0.0, 0.45, 0.7), (1.0, 0.76, 0.04), (0.9, 0.38, 0.0), (0.5, 0, 0.1)
     return LinearSegmentedColormap.from_list(
         "threshold",

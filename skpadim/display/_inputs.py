@@ -26,9 +26,7 @@ def check_heatmap_detector(detector: Any) -> None:
 
 
 def predict_heatmaps(detector: Any, images: ImageSequence) -> NDArray[np.float32]:
-    """Compute heatmaps of whole images at the network's scale, on which decisions are made.
-
-    At this size nothing is interpolated, and the zeros outside a crop change no maximum. Other
-    sizes could miss a peak, and would need a second look for the scores.
-    """
+    """Compute heatmaps of whole images at the network's scale, on which decisions are made."""
+    # Nothing is interpolated, and the zeros outside a crop change no maximum. Other sizes could
+    # miss a peak, and would need a second look for the scores.
     return detector.predict_heatmap(images, size=detector.embedder_.image_size)

@@ -1,5 +1,6 @@
 """Scores of images, beside the threshold."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from skpadim.display._drawing import (
 )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ScoreDisplay:
     """Scores of images, beside the threshold.
 
@@ -67,18 +69,10 @@ class ScoreDisplay:
     ['calibration', 'good', 'defective']
     """
 
-    def __init__(
-        self,
-        *,
-        scores: NDArray,
-        offset: float,
-        y: NDArray | None = None,
-        calibration_scores: NDArray | None = None,
-    ) -> None:
-        self.scores = scores
-        self.offset = offset
-        self.y = y
-        self.calibration_scores = calibration_scores
+    scores: NDArray
+    offset: float
+    y: NDArray | None = None
+    calibration_scores: NDArray | None = None
 
     @classmethod
     def from_estimator(

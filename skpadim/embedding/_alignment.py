@@ -17,14 +17,12 @@ _DEFAULT_STRIDE = 8
 def grid_shape(
     input_size: Size, map_sizes: Sequence[tuple[int, int]], grid_stride: int | None
 ) -> tuple[int, int]:
-    """Return rows and columns of the grid that all maps are brought to.
-
-    Without `grid_stride` it is 8, or the finest map as it is where that has fewer positions.
-    """
+    """Return rows and columns of the grid that all maps are brought to."""
     height, width = input_size
     stride = grid_stride or _DEFAULT_STRIDE
     rows, columns = ceil(height / stride), ceil(width / stride)
     if grid_stride is None:
+        # No finer than the finest map.
         finest = max(map_sizes, key=lambda size: size[0] * size[1])
         rows, columns = min(rows, finest[0]), min(columns, finest[1])
     return rows, columns
@@ -41,10 +39,8 @@ def align(
     """Average over neighbourhoods, bring to one grid, and concatenate.
 
     Maps of shape (batch, channels, height, width), one a layer, become embeddings of shape
-    (batch, rows, columns, n_dimensions), float32, contiguous. Every map that is not of the
-    coarsest size is averaged over `neighborhood` x `neighborhood` cells, border cells over what
-    exists. Maps finer than the grid are averaged, coarser ones interpolated. Only `channels` of
-    the concatenation are computed, in this order; None computes all.
+    (batch, rows, columns, n_dimensions), float32, contiguous. Only `channels` of the concatenation
+    are computed, in this order; None computes all.
     """
     coarsest = min(features.shape[-2] * features.shape[-1] for features in maps)
     order = None
@@ -58,9 +54,10 @@ def align(
             if len(kept) == 0:
                 continue
             features = _take(features, kept)
-        # Half precision is for the network; sums over cells and all that follows are not.
+        # Every map but the coarsest is averaged, border cells over what exists.
         is_coarsest = features.shape[-2] * features.shape[-1] <= coarsest
         reach = 1 if is_coarsest else neighborhood
+        # Half precision is for the network; sums over cells and all that follows are not.
         parts.append(_to_grid(features.float(), grid, reach, alignment))
     embeddings = torch.cat(parts, dim=1)
     if order is not None:
@@ -71,17 +68,14 @@ def align(
 def share_channels(
     channels: NDArray[np.intp], depths: Sequence[int]
 ) -> tuple[list[NDArray[np.intp]], NDArray[np.intp] | None]:
-    """Return the channels of each layer that make up chosen dimensions of the concatenation.
-
-    The second value brings what is taken, concatenated, into the order of `channels`; None if it
-    is in that order already.
-    """
+    """Return the channels that each layer gives, and the order of their concatenation."""
     taken, places, first = [], [], 0
     for depth in depths:
         place = np.flatnonzero((channels >= first) & (channels < first + depth))
         taken.append(channels[place] - first)
         places.append(place)
         first += depth
+    # It brings what is taken into the order of `channels`.
     order = np.argsort(np.concatenate(places))
     return taken, order if np.any(np.diff(order) < 0) else None
 

@@ -45,18 +45,13 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Backbone(NamedTuple):
-    """A network that ends in the maps of some of its layers.
+    """A network that ends in the maps of some of its layers."""
 
-    Normalised images (b, 3, h, w) become a list of outputs, one a layer. `mean` and `std` are of
-    the red, green and blue input, in units of 0 to 255; `weights_hash` is the SHA-256 of the
-    weights as they were published.
-    """
-
-    network: "torch.nn.Module"
+    network: "torch.nn.Module"  # of normalised images (n, 3, h, w) it makes a list of maps
     layers: tuple[str, ...]
-    mean: tuple[float, ...]
+    mean: tuple[float, ...]  # of red, green and blue, in units of 0 to 255
     std: tuple[float, ...]
-    weights_hash: str
+    weights_hash: str  # SHA-256 of the weights as they were published
 
 
 def build_backbone(
@@ -65,11 +60,7 @@ def build_backbone(
     weights: Any,
     random_state: int,
 ) -> Backbone:
-    """Return a network with its weights, cut after the layers, on the CPU in evaluation mode.
-
-    A module is copied, not changed. `random_state` seeds what torch draws meanwhile on the CPU;
-    the global state is left alone.
-    """
+    """Return a network with its weights, cut after the layers, on the CPU in evaluation mode."""
     import torch
 
     with torch.random.fork_rng(devices=[]):

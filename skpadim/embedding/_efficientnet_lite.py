@@ -16,6 +16,9 @@ _STAGES = (
     (3, 1, 6, 320, 1),
 )
 
+# Width and depth. Liu, R. (2020). Higher accuracy on vision models with EfficientNet-Lite.
+# TensorFlow Blog. Scaled as in Tan, M., & Le, Q. (2019). EfficientNet: rethinking model scaling for
+# convolutional neural networks. ICML.
 _SCALES = {
     "efficientnet_lite0": (1.0, 1.0),
     "efficientnet_lite1": (1.0, 1.1),
@@ -48,16 +51,7 @@ _EXPANDING_BLOCK_NAMES = {
 
 
 class EfficientNetLite(nn.Module):
-    """EfficientNet without squeeze-and-excitation and with ReLU6 [1]_.
-
-    Modules bear the names that timm gives them in ``tf_efficientnet_lite*``.
-
-    References
-    ----------
-    .. [1] Liu, R. (2020). Higher accuracy on vision models with EfficientNet-Lite. TensorFlow
-       Blog. Scaled as in Tan, M., & Le, Q. (2019). EfficientNet: rethinking model scaling for
-       convolutional neural networks. ICML.
-    """
+    """EfficientNet without squeeze-and-excitation and with ReLU6; modules are named as in timm."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -135,17 +129,14 @@ class _InvertedResidual(nn.Module):
 
 
 class _SamePadding(nn.Module):
-    """TensorFlow's "SAME" padding for stride 2: the odd row and column go below and right.
-
-    The output of the convolution has ``ceil(size / 2)`` rows, so that it takes
-    ``kernel - 2 + size % 2`` rows of padding in all.
-    """
+    """TensorFlow's "SAME" padding for stride 2: the odd row and column go below and right."""
 
     def __init__(self, kernel: int) -> None:
         super().__init__()
         self.kernel = kernel
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # The convolution gives ceil(size / 2) rows.
         vertical = self.kernel - 2 + x.shape[-2] % 2
         horizontal = self.kernel - 2 + x.shape[-1] % 2
         left, top = horizontal // 2, vertical // 2
@@ -179,12 +170,10 @@ def _round_to_eight(channels: float) -> int:
 def rename_checkpoint(
     state: dict[str, torch.Tensor], network: EfficientNetLite
 ) -> dict[str, torch.Tensor]:
-    """Return the tensors of a converted TensorFlow checkpoint under their names in the network.
-
-    ``_blocks.5._depthwise_conv.weight``, blocks counted through, becomes
-    ``blocks.3.0.conv_dw.weight``. Other names, such as those of timm, stay as they are.
-    """
+    """Return the tensors of a converted TensorFlow checkpoint under their names in the network."""
     modules = dict(_CHECKPOINT_NAMES)
+    # "_blocks.5._depthwise_conv", blocks counted through, becomes "blocks.3.0.conv_dw"; others keep
+    # their names.
     number = 0
     for stage, blocks in network.blocks.named_children():
         for index, block in blocks.named_children():

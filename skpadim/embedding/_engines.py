@@ -46,10 +46,7 @@ def make_engine(
     precision: str,
     alignment: dict[str, Any],
 ) -> Engine:
-    """Return what embeds images of one size; `alignment` are the arguments of :func:`align`.
-
-    "auto" is OpenVINO on a processor if it is installed and can take the network, else torch.
-    """
+    """Return what embeds images of one size; `alignment` are the arguments of :func:`align`."""
     with_torch = TorchEngine(PatchNetwork(extractor, precision, alignment), extractor.device)
     if name == "torch":
         return with_torch
@@ -170,11 +167,9 @@ class OpenVinoEngine(Engine):
 
 
 def import_without_telemetry(name: str) -> Any:
-    """Import a package of OpenVINO as if its telemetry were not installed.
-
-    With it, the import alone connects to a server of statistics and leaves an identifier in the
-    home directory. Nobody has asked for that.
-    """
+    """Import a package of OpenVINO as if its telemetry were not installed."""
+    # With it, the import alone connects to a server of statistics and leaves an identifier in the
+    # home directory. Nobody has asked for that.
     modules: Any = sys.modules
     with CONVERTING:
         if modules.get(name):
@@ -190,11 +185,7 @@ def import_without_telemetry(name: str) -> Any:
 
 
 def _to_openvino(network: PatchNetwork, input_size: Size) -> "openvino.Model":
-    """Convert a network, for one image at a time.
-
-    By the frontend itself: openvino.convert_model runs the network three times more to check the
-    trace, and imports much to do so.
-    """
+    """Convert a network, for one image at a time."""
     import_without_telemetry("openvino")
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -206,6 +197,8 @@ def _to_openvino(network: PatchNetwork, input_size: Size) -> "openvino.Model":
         for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
             warnings.simplefilter("ignore", category)
         traced = torch.jit.trace(network, image, check_trace=False)
+    # By the frontend itself: openvino.convert_model runs the network three times more to check the
+    # trace, and imports much to do so.
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion
     model = frontend.convert(frontend.load(decoder))

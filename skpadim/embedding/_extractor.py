@@ -46,10 +46,7 @@ class MapExtractor:
         return digest.hexdigest()
 
     def extract(self, batch: "torch.Tensor", precision: str) -> "list[torch.Tensor]":
-        """Return a map (batch, channels, rows, columns) for each layer; call it in inference mode.
-
-        Images have the shape (batch, height, width, 3), uint8.
-        """
+        """Return a map (n, channels, rows, columns) a layer, of images (n, height, width, 3)."""
         import torch
 
         x = batch.to(self.device).movedim(-1, 1).float()
@@ -132,12 +129,8 @@ def resolve_device(name: str) -> "torch.device":
     import torch
 
     if name == "auto":
-        found = {
-            "cuda": torch.cuda.is_available(),
-            "mps": torch.backends.mps.is_available(),
-            "cpu": True,
-        }
-        name = next(kind for kind, works in found.items() if works)
+        has_mps = torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
     try:
         device = torch.device(name)
         torch.zeros((), device=device).item()

@@ -15,10 +15,7 @@ _TOLERANCE = 1e-3
 
 
 def network_to_onnx(extractor: MapExtractor, input_size: Size, opset: int) -> bytes:
-    """Return a network as an ONNX model of normalised images (n, 3, height, width), float32.
-
-    It goes from "images" to as many outputs as there are layers.
-    """
+    """Return a network as an ONNX model, from normalised "images" (n, 3, height, width) to maps."""
     network = _Maps(extractor.network)
     image = torch.zeros((1, 3, *input_size), device=extractor.device)
     content: Any = io.BytesIO()  # which is taken, but not declared

@@ -10,17 +10,15 @@ _BATCH_BYTES = 16 * 2**20
 
 
 class Passthrough:
-    """Hand on embeddings (n_samples, n_positions, n_dimensions) as a PatchEmbedder gives them.
-
-    A pixel of a heatmap is a cell of the grid. Plain samples are a grid of one cell, samples of
-    shape (n_positions, n_dimensions) a grid of one row.
-    """
+    """Hand on embeddings (n_samples, n_positions, n_dimensions) as a PatchEmbedder gives them."""
 
     device = "cpu"
     layer_depths = None
     weights_hash = None
 
     def __init__(self, grid_shape: tuple[int, ...], n_dimensions: int) -> None:
+        # A pixel of a heatmap is a cell of the grid. Plain samples are a grid of one cell, samples
+        # of shape (n_positions, n_dimensions) a grid of one row.
         height, width = (1, 1, *grid_shape)[-2:]
         self.image_size = self.input_size = (height, width)
         self.output_shape = (height, width, n_dimensions)

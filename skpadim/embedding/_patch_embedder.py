@@ -282,14 +282,8 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         """
         n_dimensions = self.output_shape[2]
         kept = None if channels is None else _as_channels(channels, n_dimensions)
-        batches = iter_batches(
-            images,
-            check_size(self.image_size, "image_size"),
-            self.input_size,
-            self.batch_size,
-            self.jpeg_draft,
-            self.resample,
-        )
+        sizes = self.image_size, self.input_size
+        batches = iter_batches(images, *sizes, self.batch_size, self.jpeg_draft, self.resample)
         engine = self._engine(kept)
         # No yield here, or errors would wait for the first batch.
         return (self._check_finite(engine(batch)) for batch in batches)
@@ -409,7 +403,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
             raise ValueError(
                 f"neighborhood={self.neighborhood} must be odd, so that it has a centre."
             )
-        center_crop_slices(check_size(self.image_size, "image_size"), self.input_size)
+        center_crop_slices(self.image_size, self.crop_size)
         if self.layers is not None:
             names = list(self.layers)
             if not names or not all(isinstance(name, str) for name in names):

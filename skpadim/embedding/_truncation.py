@@ -13,12 +13,7 @@ _TRACING = threading.Lock()
 
 
 def truncate(network: nn.Module, layers: tuple[str, ...]) -> nn.Module:
-    """Return a network that gives a list, the output of each of some layers; `network` is used up.
-
-    A network that torch.fx can trace ends after the last of the layers, and its batch norms are
-    folded into the convolutions before them. Of others, hooks catch the outputs while the whole
-    network runs.
-    """
+    """Return a network that gives a list of the outputs of layers; `network` is used up."""
     tracer = _LayerTracer()
     try:
         with _TRACING:
@@ -51,10 +46,8 @@ class _LayerTracer(fx.Tracer):
 
 
 def _end_graph(graph: fx.Graph, nodes: list[fx.Node]) -> None:
-    """Return the nodes, and do nothing after the last of them.
-
-    What comes before stays, used or not: it may work in place.
-    """
+    """Return the nodes, and do nothing after the last of them."""
+    # What comes before stays, used or not: it may work in place.
     for node in reversed(graph.nodes):
         if node in nodes:
             break

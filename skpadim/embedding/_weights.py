@@ -71,16 +71,14 @@ def read_wheel(name: str) -> "dict[str, torch.Tensor]":
 
 
 def read_download(name: str, url: str) -> "dict[str, torch.Tensor]":
-    """Return a state dict from torch's cache of downloads, downloaded if it is not there.
-
-    The name in `url` has the beginning of the file's SHA-256.
-    """
+    """Return a state dict from torch's cache of downloads, downloaded if it is not there."""
     import torch
 
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     file = url.rpartition("/")[2]
     path = folder / file
     if not path.is_file():
+        # The beginning of the SHA-256.
         published_hash = path.stem.rpartition("-")[2]
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -15,16 +15,12 @@ from skpadim.images._sequence import ImageSequence
 
 
 class Frame(NamedTuple):
-    """A file, as a picture or as the reason why it is none.
-
-    `pixels` of shape (height, width, 3), uint8, are the picture before any crop, None for a bad
-    file; `size` is (height, width) of the image in the file; `error` says what is wrong, or "".
-    """
+    """A file, as a picture or as the reason why it is none."""
 
     path: str
-    pixels: NDArray[np.uint8] | None
-    size: Size
-    error: str
+    pixels: NDArray[np.uint8] | None  # (height, width, 3) before any crop; None for a bad file
+    size: Size  # of the image in the file
+    error: str  # what is wrong, or ""
 
 
 def iter_frames(
@@ -34,12 +30,8 @@ def iter_frames(
     jpeg_draft: bool = False,
     resample: str = "bicubic",
 ) -> Generator[list[Frame], None, None]:
-    """Yield files as pictures of one size, a batch ahead of their use; bad files stop nothing.
-
-    A detector takes the pictures for the files: what has the size that images are brought to is
-    not resampled again. `paths` is asked for the next ones while the last ones are in use. None
-    in it says that the next one may take long to come: what is begun is finished first.
-    """
+    """Yield files as pictures of one size, a batch ahead of their use; bad files stop nothing."""
+    # A detector takes the pictures for the files: at this size it does not resample them again.
     draft_size = DRAFT_FACTOR * max(image_size) if jpeg_draft else None
     pool = ThreadPoolExecutor(min(MAX_THREADS, n_threads()), "skpadim-images")
     pending: deque[list[Future[Frame]]] = deque()
@@ -54,6 +46,7 @@ def iter_frames(
             if batch and (path is None or len(batch) == batch_size):
                 pending.append(batch)
                 batch = []
+            # After None the next path may take long to come: what is begun is finished first.
             while len(pending) > (0 if path is None else 1):
                 yield [job.result() for job in pending.popleft()]
         if batch:

@@ -74,10 +74,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 def read_file(
     path: str | os.PathLike[str], name: str, draft_size: int | None = None
 ) -> Image.Image:
-    """Return the loaded image of a file, upright; errors call it `name`.
-
-    A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as both sides keep `draft_size`.
-    """
+    """Return a file's image, upright; a JPEG may be reduced, to no less than `draft_size`."""
     try:
         _require_regular(path)
         with Image.open(path) as image:
@@ -140,10 +137,7 @@ def _require_regular(path: str | os.PathLike[str]) -> None:
 
 
 def _is_complete(image: Image.Image, path: str) -> bool:
-    """Whether the file is seen to hold all of its pixels; raise if it is seen not to.
-
-    False means that only decoding can tell.
-    """
+    """Return whether a file is seen to hold all its pixels; False where only decoding can tell."""
     if image.format == "PNG":
         image.verify()  # checksums and the end chunk
         return True
@@ -184,6 +178,7 @@ def unreadable(name: str, error: Exception) -> ValueError:
 def checked_pixels(pixels: np.ndarray, name: str) -> np.ndarray:
     """Return pixels without alpha, for which `to_uint8` has a rule; raise if it has none."""
     if pixels.ndim == 3:
+        # Without blending, as Image.convert("RGB") and the readers of torchvision and anomalib do.
         pixels = pixels[..., 0] if pixels.shape[2] < 3 else pixels[..., :3]
     dtype = pixels.dtype
     if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize > 2):
@@ -219,28 +214,16 @@ def _no_scale(name: str, dtype: str) -> str:
 
 
 def to_uint8(pixels: np.ndarray, name: str) -> np.ndarray:
-    """Return pixels of any accepted dtype and number of channels as uint8, grey or RGB.
-
-    These are the only rules for files and arrays alike, and none depends on what else the
-    image or the data set contains:
-
-    - uint8 is kept;
-    - uint16 keeps its high byte, as Pillow does for 16 bit RGB files;
-    - bool becomes 0 and 255;
-    - floating point in [0, 1] becomes ``rint(255 * x)``, which undoes a division by 255 exactly;
-    - alpha is dropped without blending, as ``Image.convert("RGB")`` does, and with it the
-      readers of torchvision and anomalib.
-
-    Grey images stay (height, width): resizing one channel takes a third of the time, and
-    repeating it afterwards gives the same bits.
-    """
+    """Return pixels of any accepted dtype and number of channels as uint8, grey or RGB."""
+    # The only rules for files and arrays alike; none depends on what else the image or the data set
+    # contains. Grey images stay (height, width): resizing one channel takes a third of the time.
     pixels = checked_pixels(pixels, name)
     if pixels.dtype.kind == "f":
-        # float16 has too few digits for the product.
+        # This undoes a division by 255 exactly. float16 has too few digits for the product.
         product = np.multiply(pixels, 255, dtype=np.result_type(pixels, np.float32))
         pixels = np.rint(product, out=product)
     elif pixels.dtype.kind == "b":
         pixels = pixels * np.uint8(255)
     elif pixels.dtype.itemsize == 2:
-        pixels = pixels >> 8
+        pixels = pixels >> 8  # as Pillow does for 16 bit RGB files
     return np.ascontiguousarray(pixels, dtype=np.uint8)

@@ -1,13 +1,11 @@
 """Metrics of pixels in memory that does not grow with the number of images."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from skpadim.metrics._regions import region_shares
 from skpadim.metrics._steps import Steps
-from skpadim.metrics._validation import check_counts, check_max_fpr, checked_pairs
+from skpadim.metrics._validation import Maps, check_counts, check_max_fpr, checked_pairs
 
 # The sign, 8 bits of exponent and 11 of the fraction of a float32.
 _BITS = 20
@@ -87,9 +85,7 @@ class PixelHistogram:
         """
         return int(self._pixels.sum()) - self.n_defective_
 
-    def update(
-        self, masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-    ) -> "PixelHistogram":
+    def update(self, masks: Maps, heatmaps: Maps) -> "PixelHistogram":
         """Count the pixels of more images.
 
         Parameters

@@ -1,18 +1,14 @@
 """All pixels of all images, each of the same weight."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from skpadim.metrics._steps import exact_steps
-from skpadim.metrics._validation import check_kinds, checked_pairs
+from skpadim.metrics._validation import Maps, pooled_pairs
 
 
-def pixel_roc_auc_score(
-    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-) -> float:
+def pixel_roc_auc_score(masks: Maps, heatmaps: Maps) -> float:
     """Area under the ROC curve of pixels.
 
     The share of pairs of a defective and a defect-free pixel, from all images, of which the
@@ -54,12 +50,10 @@ def pixel_roc_auc_score(
     >>> pixel_roc_auc_score(masks, [[[0.1, 0.2, 0.8], [0.0, 0.1, 0.9]]])
     0.8
     """
-    return exact_steps(_pool(masks, heatmaps, "a ROC curve")).roc_auc()
+    return exact_steps(pooled_pairs(masks, heatmaps, "a ROC curve")).roc_auc()
 
 
-def pixel_average_precision_score(
-    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-) -> float:
+def pixel_average_precision_score(masks: Maps, heatmaps: Maps) -> float:
     """Average precision of pixels.
 
     The mean, over all defective pixels of all images, of the precision at their scores: the share
@@ -97,14 +91,11 @@ def pixel_average_precision_score(
     >>> pixel_average_precision_score(masks, [[[0.1, 0.2, 0.8], [0.0, 0.1, 0.9]]])
     0.5
     """
-    return exact_steps(
-        _pool(masks, heatmaps, "average precision", need_good=False)
-    ).average_precision()
+    pairs = pooled_pairs(masks, heatmaps, "average precision", need_good=False)
+    return exact_steps(pairs).average_precision()
 
 
-def pixel_f1_max(
-    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-) -> tuple[float, float]:
+def pixel_f1_max(masks: Maps, heatmaps: Maps) -> tuple[float, float]:
     """Largest F1 score of pixels over all thresholds, and a threshold that has it.
 
     F1 is the harmonic mean of precision and recall of the defective pixels of all images. The
@@ -144,14 +135,11 @@ def pixel_f1_max(
     >>> pixel_f1_max(masks, [[[0.1, 0.2, 0.8], [0.0, 0.5, 0.1]]])
     (0.8, 0.2)
     """
-    return exact_steps(_pool(masks, heatmaps, "F1", need_good=False)).f1_max()
+    return exact_steps(pooled_pairs(masks, heatmaps, "F1", need_good=False)).f1_max()
 
 
 def pixel_roc_curve(
-    masks: NDArray | Sequence[ArrayLike],
-    heatmaps: NDArray | Sequence[ArrayLike],
-    *,
-    drop_intermediate: bool = True,
+    masks: Maps, heatmaps: Maps, *, drop_intermediate: bool = True
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:
     """Share of defective pixels found at each false positive rate.
 
@@ -196,21 +184,9 @@ def pixel_roc_curve(
     >>> tpr[fpr == 0].max()
     np.float64(1.0)
     """
-    pairs = _pool(masks, heatmaps, "a ROC curve")
+    pairs = pooled_pairs(masks, heatmaps, "a ROC curve")
     return roc_curve(
         np.concatenate([mask.ravel() for mask, _ in pairs]),
         np.concatenate([heatmap.ravel() for _, heatmap in pairs]),
         drop_intermediate=drop_intermediate,
     )
-
-
-def _pool(
-    masks: NDArray | Sequence[ArrayLike],
-    heatmaps: NDArray | Sequence[ArrayLike],
-    metric: str,
-    *,
-    need_good: bool = True,
-) -> list[tuple[NDArray[np.bool_], NDArray]]:
-    pairs = list(checked_pairs(masks, heatmaps))
-    check_kinds(pairs, metric, need_good=need_good)
-    return pairs

@@ -1,24 +1,17 @@
 """Defective regions, each of the same weight: per-region overlap."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.metrics import roc_curve
 
 from skpadim.metrics._steps import exact_steps
-from skpadim.metrics._validation import check_kinds, check_max_fpr, checked_pairs
+from skpadim.metrics._validation import Maps, Pairs, check_max_fpr, pooled_pairs
 
 _EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
 
-def aupro_score(
-    masks: NDArray | Sequence[ArrayLike],
-    heatmaps: NDArray | Sequence[ArrayLike],
-    *,
-    max_fpr: float = 0.3,
-) -> float:
+def aupro_score(masks: Maps, heatmaps: Maps, *, max_fpr: float = 0.3) -> float:
     """Area under the per-region-overlap (PRO) curve.
 
     At a threshold, the overlap of a defective region is the share of its pixels that score at or
@@ -85,10 +78,7 @@ def aupro_score(
 
 
 def pro_curve(
-    masks: NDArray | Sequence[ArrayLike],
-    heatmaps: NDArray | Sequence[ArrayLike],
-    *,
-    drop_intermediate: bool = True,
+    masks: Maps, heatmaps: Maps, *, drop_intermediate: bool = True
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:
     """Per-region overlap (PRO) at each false positive rate.
 
@@ -147,10 +137,7 @@ def pro_curve(
 
 
 def region_shares(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
-    """Return one over the size of its region for each defective pixel, and the number of regions.
-
-    Pixels are in the order of ``mask.nonzero()``; regions are connected by sides or corners.
-    """
+    """Return one over the size of its region for each defective pixel, and how many there are."""
     if not mask.any():
         return np.zeros(0), 0
     labels, n_regions = ndimage.label(mask, structure=_EIGHT_CONNECTED)
@@ -158,15 +145,9 @@ def region_shares(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
     return 1 / np.bincount(found)[found], n_regions
 
 
-def _pool(
-    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-) -> tuple[list[tuple[NDArray[np.bool_], NDArray]], list[NDArray[np.float64]]]:
+def _pool(masks: Maps, heatmaps: Maps) -> tuple[Pairs, list[NDArray[np.float64]]]:
     """Masks and heatmaps, and what each defective pixel adds to PRO."""
-    pairs, shares, total = [], [], 0
-    for mask, heatmap in checked_pairs(masks, heatmaps):
-        share, n_regions = region_shares(mask)
-        pairs.append((mask, heatmap))
-        shares.append(share)
-        total += n_regions
-    check_kinds(pairs, "PRO")
-    return pairs, [share / total for share in shares]
+    pairs = pooled_pairs(masks, heatmaps, "PRO")
+    shares, counts = zip(*(region_shares(mask) for mask, _ in pairs), strict=True)
+    n_regions = sum(counts)
+    return pairs, [share / n_regions for share in shares]

@@ -14,22 +14,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from skpadim.metrics._validation import Pairs
+
 
 @dataclass(frozen=True)
 class Steps:
-    """Pixels at each distinct score that a defective pixel has, or at each bin, from the top down.
+    """Pixels at each distinct score of a defective pixel, or at each bin, from the top down."""
 
-    `thresholds` fall; of bins they are the lower edges. Arrays have the shape (n_steps,):
-    defective pixels at the score, good ones at it and above it. `overlap`, None without regions,
-    is what PRO rises by, which adds up to 1.
-    """
-
-    thresholds: NDArray
+    thresholds: NDArray  # of bins the lower edges
     defective_at: NDArray[np.int64]
     good_at: NDArray[np.int64]
     good_above: NDArray[np.int64]
     n_good: int
-    overlap: NDArray[np.float64] | None = None
+    overlap: NDArray[np.float64] | None = None  # what PRO rises by, which adds up to 1
 
     @property
     def n_defective(self) -> int:
@@ -112,14 +109,8 @@ class Steps:
         return width, share, max_fpr - end
 
 
-def exact_steps(
-    pairs: Sequence[tuple[NDArray[np.bool_], NDArray]],
-    overlaps: Sequence[NDArray[np.float64]] | None = None,
-) -> Steps:
-    """Return the counts of pixels at each distinct score that a defective pixel has.
-
-    `overlaps` are, for each image, what its defective pixels add to PRO.
-    """
+def exact_steps(pairs: Pairs, overlaps: Sequence[NDArray[np.float64]] | None = None) -> Steps:
+    """Return the counts of pixels at each distinct score that a defective pixel has."""
     pooled = np.concatenate([heatmap.ravel() for _, heatmap in pairs])
     pooled.sort()
     found = np.concatenate([heatmap[mask] for mask, heatmap in pairs])

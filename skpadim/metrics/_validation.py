@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from numbers import Real
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+# Masks or heatmaps of images, which may differ in size: as one array, or each of its own.
+Maps: TypeAlias = NDArray | Sequence[ArrayLike]
+# A mask, bool, and a heatmap, finite floats, of shape (height, width), for each image.
+Pairs: TypeAlias = Sequence[tuple[NDArray[np.bool_], NDArray]]
 
 
 def check_max_fpr(max_fpr: float) -> None:
@@ -13,9 +19,7 @@ def check_max_fpr(max_fpr: float) -> None:
         raise ValueError(f"max_fpr must be a number in (0, 1]; got {max_fpr!r}.")
 
 
-def checked_pairs(
-    masks: NDArray | Sequence[ArrayLike], heatmaps: NDArray | Sequence[ArrayLike]
-) -> Iterator[tuple[NDArray[np.bool_], NDArray]]:
+def checked_pairs(masks: Maps, heatmaps: Maps) -> Iterator[tuple[NDArray[np.bool_], NDArray]]:
     """Yield each mask, bool, and heatmap, finite floats, of shape (height, width); raise if bad."""
     if len(masks) != len(heatmaps):
         raise ValueError(
@@ -26,12 +30,12 @@ def checked_pairs(
         yield _check_pair(*pair, index)
 
 
-def check_kinds(
-    pairs: Sequence[tuple[NDArray[np.bool_], NDArray]], metric: str, *, need_good: bool = True
-) -> None:
-    """Raise if masks have no defective or, if needed, no good pixel; `metric` is who needs them."""
+def pooled_pairs(masks: Maps, heatmaps: Maps, metric: str, *, need_good: bool = True) -> Pairs:
+    """Return all pairs; raise if they lack the kinds of pixels that `metric` needs."""
+    pairs = list(checked_pairs(masks, heatmaps))
     n_defective = sum(int(np.count_nonzero(mask)) for mask, _ in pairs)
     check_counts(n_defective, sum(mask.size for mask, _ in pairs) - n_defective, metric, need_good)
+    return pairs
 
 
 def check_counts(n_defective: int, n_good: int, metric: str, need_good: bool) -> None:

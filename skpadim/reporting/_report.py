@@ -267,11 +267,9 @@ def _encode(pixels: NDArray[np.uint8], size: Size) -> bytes:
 
 
 def _scale(scores: NDArray[np.float64], offset: float) -> tuple[float, float]:
-    """Distances of the lowest and the highest level that heatmaps are stored with.
-
-    Nothing is called defective or not below half of the lowest peak or threshold.
-    """
+    """Distances of the lowest and the highest level that heatmaps are stored with."""
     highest = float(-scores.min()) or 1.0
+    # Below half of the lowest peak or threshold nothing is called defective or not.
     lowest = min(float(-scores.max()), -float(offset)) / 2
     return max(lowest, highest / _LARGEST_SPAN), highest
 
