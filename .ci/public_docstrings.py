@@ -37,7 +37,7 @@ def public_names():
                 for member, content in inspect.getmembers(value):
                     home = getattr(content, "fget", content)
                     is_ours = str(getattr(home, "__module__", "")).startswith("skpadim")
-                    is_api = inspect.isfunction(content) or isinstance(content, property)
+                    is_api = inspect.isroutine(content) or isinstance(content, property)
                     if is_ours and is_api and not member.startswith("_"):
                         yield f"{module.__name__}.{name}.{member}"
 
