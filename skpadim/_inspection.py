@@ -39,9 +39,9 @@ class Inspection:
     --------
     >>> from skpadim import PaDiM
     >>> from skpadim.datasets import make_inspection_images
-    >>> parts = make_inspection_images(n_good=32, n_defective=2, random_state=0)
-    >>> detector = PaDiM().fit(parts.images[:30])
-    >>> for inspection in detector.iter_inspect(parts.images[30:]):
+    >>> parts = make_inspection_images(22, 2, image_size=128, random_state=0)
+    >>> detector = PaDiM().fit(parts.images[:20])
+    >>> for inspection in detector.iter_inspect(parts.images[20:]):
     ...     print(inspection.decision, inspection.mask_at("image").any())
     1 False
     1 False

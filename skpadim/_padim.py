@@ -143,11 +143,11 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     --------
     >>> from skpadim import PaDiM
     >>> from skpadim.datasets import make_inspection_images
-    >>> parts = make_inspection_images(n_good=32, n_defective=2, random_state=0)
-    >>> detector = PaDiM().fit(parts.images[:30])
-    >>> detector.predict(parts.images[30:])
+    >>> parts = make_inspection_images(22, 2, image_size=128, random_state=0)
+    >>> detector = PaDiM().fit(parts.images[:20])
+    >>> detector.predict(parts.images[20:])
     array([ 1,  1, -1, -1])
-    >>> detector.predict_heatmap(parts.images[30:]).shape
+    >>> detector.predict_heatmap(parts.images[20:]).shape
     (4, 224, 224)
     """
 

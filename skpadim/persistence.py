@@ -103,12 +103,12 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
     >>> from pathlib import Path
     >>> import skpadim
     >>> from skpadim.datasets import make_inspection_images
-    >>> parts = make_inspection_images(n_good=32, n_defective=2, random_state=0)
-    >>> detector = skpadim.PaDiM().fit(parts.images[:30])
+    >>> parts = make_inspection_images(22, 2, image_size=128, random_state=0)
+    >>> detector = skpadim.PaDiM().fit(parts.images[:20])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = skpadim.save(detector, Path(folder, "flange.skpadim"))
     ...     restored = skpadim.load(path)
-    ...     restored.predict(parts.images[30:])
+    ...     restored.predict(parts.images[20:])
     array([ 1,  1, -1, -1])
     """
     if not isinstance(detector, PaDiM):

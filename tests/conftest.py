@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,29 @@ def interrupts():
 def all_cores(monkeypatch):
     """Let the package use as many threads as there are cores, whatever the tests' worker may."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+@pytest.fixture
+def no_openvino(monkeypatch):
+    """Let engine "auto" take torch: OpenVINO takes seconds to compile a network."""
+    monkeypatch.setattr("skpadim.embedding._engines.find_spec", lambda name: None)
+
+
+@pytest.fixture
+def full_disk():
+    """Let writing a file fail beyond some number of bytes, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="needs POSIX limits")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @contextmanager
+    def full(n_bytes):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return full
 
 
 @pytest.fixture(scope="session")

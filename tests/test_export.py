@@ -222,12 +222,12 @@ def test_batches_have_any_size(detector, parts, tmp_path, n_images):
     assert_exports(detector, parts.images[:n_images], tmp_path)
 
 
-@pytest.mark.parametrize("category", ["bottle", "grid"])
+@pytest.mark.parametrize("category", ["bottle", pytest.param("grid", marks=pytest.mark.slow)])
 def test_graphs_agree_on_real_images(real_data, tmp_path, category):
     data = real_data(category)
     detector = PaDiM(embedder=small(image_size=128), false_alarm_rate=0.1)
-    detector.fit(data.X_train[:40])
-    X = at_size(data.X_test[::3], (128, 128))
+    detector.fit(data.X_train[:20])
+    X = at_size(data.X_test[::6], (128, 128))
     assert set(detector.predict(X)) == {-1, 1}
     assert_same(by_onnx(export_onnx(detector, tmp_path / "a.onnx"), X), detector, X)
     assert_same(by_openvino(export_openvino(detector, tmp_path / "a.xml"), X), detector, X)
@@ -239,9 +239,16 @@ def test_openvino_agrees_on_embeddings(on_embeddings, tmp_path):
     assert_same(by_openvino(path, X), on_embeddings, X)
 
 
-@pytest.mark.parametrize("compact", [False, True])
-@pytest.mark.parametrize("n_components", [12, None])
-def test_openvino_agrees_with_both_forms_of_factors(parts, tmp_path, compact, n_components):
+@pytest.mark.parametrize(
+    ("n_components", "compact"),
+    [
+        (12, True),
+        (None, False),
+        pytest.param(12, False, marks=pytest.mark.slow),
+        pytest.param(None, True, marks=pytest.mark.slow),
+    ],
+)
+def test_openvino_agrees_with_both_forms_of_factors(parts, tmp_path, n_components, compact):
     detector = fitted(parts, n_components=n_components, compact=compact)
     images = at_size(parts.images[18:], (64, 64))
     path = export_openvino(detector, tmp_path / "a.xml")
@@ -448,8 +455,7 @@ def test_metadata_tell_what_goes_in_and_out(parts, tmp_path):
     assert model.get_rt_info(["skpadim", "backbone"]).astype(str) == "efficientnet_lite0"
 
 
-def test_metadata_tell_who_resizes(parts, tmp_path):
-    detector = fitted(parts)
+def test_metadata_tell_who_resizes(detector, tmp_path):
     path = export_onnx(detector, tmp_path / "a.onnx", resize=True)
     metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
     assert "the graph resizes them to 64 x 64" in metadata["preprocessing"]
@@ -588,8 +594,8 @@ def test_the_options_of_this_version_are_known(kind):
     assert set(kind().get_params(deep=False)) == _formats._KNOWN_PARAMETERS[kind]
 
 
-def test_other_weights_are_refused(parts, tmp_path):
-    detector = fitted(parts)
+def test_other_weights_are_refused(detector, tmp_path):
+    detector = copy(detector)
     detector.weights_hash_ = "0" * 64
     with pytest.raises(ValueError, match="not those that the model was fitted with"):
         export_onnx(detector, tmp_path / "a.onnx")

@@ -92,7 +92,7 @@ def heatmaps(masks):
     return noise + 1.5 * masks
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(masks_and_heatmaps(), st.floats(0.01, 1))
 def test_it_is_the_area_under_the_curve_over_all_distinct_scores(data, max_fpr):
     assert aupro_score(*data, max_fpr=max_fpr) == pytest.approx(
@@ -266,7 +266,7 @@ def test_no_images_at_all_are_refused():
 # Curves.
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(masks_and_heatmaps())
 def test_the_pro_curve_has_a_point_for_each_distinct_score(data):
     curve = pro_curve(*data, drop_intermediate=False)
@@ -274,7 +274,7 @@ def test_the_pro_curve_has_a_point_for_each_distinct_score(data):
         np.testing.assert_allclose(values, expected, atol=1e-12)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(masks_and_heatmaps())
 def test_points_that_are_dropped_lie_on_the_curve_that_is_left(data):
     x, y, _ = pro_curve(*data, drop_intermediate=False)
@@ -344,7 +344,7 @@ def f1_by_definition(defective, scores):
     return best
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(masks_and_heatmaps())
 def test_pixel_roc_auc_is_the_share_of_pairs_in_the_right_order(data):
     masks, heatmaps = data
@@ -353,7 +353,7 @@ def test_pixel_roc_auc_is_the_share_of_pairs_in_the_right_order(data):
     assert pixel_roc_auc_score(masks, heatmaps) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(masks_and_heatmaps())
 def test_pixel_average_precision_is_the_mean_precision_at_the_defective_pixels(data):
     masks, heatmaps = data
@@ -361,7 +361,7 @@ def test_pixel_average_precision_is_the_mean_precision_at_the_defective_pixels(d
     assert pixel_average_precision_score(masks, heatmaps) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(masks_and_heatmaps())
 def test_the_largest_f1_of_pixels_comes_with_the_highest_threshold_that_has_it(data):
     masks, heatmaps = data
@@ -432,7 +432,7 @@ def test_only_the_roc_needs_good_pixels(masks, heatmaps):
 # Images.
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(
     hnp.arrays(bool, st.integers(1, 12))
     .filter(np.any)
@@ -488,7 +488,7 @@ def value_and_error(histogram, name):
     return getattr(histogram, name)(), getattr(histogram, name.replace("_score", "_error"))()
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(crowded_maps(), st.floats(0.01, 1))
 def test_the_exact_value_is_within_the_error_that_the_histogram_tells(data, max_fpr):
     histogram = PixelHistogram().update(*data)
@@ -515,7 +515,7 @@ def test_the_error_can_be_reached():
     assert histogram.f1_max_error() == pytest.approx(1 / 3)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(masks_and_heatmaps())
 def test_scores_in_bins_of_their_own_are_exact(data):
     masks, heatmaps = data  # whole numbers up to 12

@@ -182,9 +182,10 @@ def test_the_stratified_reduction_needs_layers():
 
 @pytest.mark.parametrize("reduction", ["random", "stratified", "orthogonal", "semi-orthogonal"])
 def test_zero_is_a_seed(good, reduction):
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 20, 8, stride=8))
     components = [
         PaDiM(
-            embedder=small_embedder(),
+            embedder=small_embedder(backbone=network, layers=["0"]),
             n_components=9,
             reduction=reduction,
             random_state=random_state,
@@ -229,6 +230,7 @@ def test_bicubic_maps_differ_from_bilinear_ones_and_are_those_of_heatmaps(good, 
     assert np.abs(bilinear.predict_heatmap(new) - expected).max() > 0.1
 
 
+@pytest.mark.usefixtures("no_openvino")
 def test_the_default_embedder_is_named_by_a_string(good, new):
     named = PaDiM(embedder="efficientnet_lite0", n_components=10, random_state=0).fit(good)
     built = PaDiM(embedder=PatchEmbedder(), n_components=10, random_state=0).fit(good)
@@ -440,7 +442,7 @@ def test_memory_knows_weights_by_their_content(good, tmp_path):
             torch.manual_seed(seed)
             network = torchvision.models.resnet18(weights=None)
         torch.save(network.state_dict(), weights)
-        embedder = PatchEmbedder("resnet18", image_size=64, weights=str(weights))
+        embedder = small_embedder(backbone="resnet18", weights=str(weights))
         remembered = PaDiM(embedder=embedder, memory=str(tmp_path / "cache")).fit(good[:4])
         forgetful = PaDiM(embedder=embedder).fit(good[:4])
         scores.append(remembered.score_samples(good))
@@ -644,8 +646,11 @@ def test_global_state_is_left_alone(good):
     assert (torch.get_num_threads(), threadpool_info()) == threads
 
 
-def test_importing_the_package_imports_no_torch():
-    code = "import sys, skpadim; assert not {'torch', 'matplotlib', 'timm'} & set(sys.modules)"
+def test_importing_the_package_and_its_displays_imports_neither_torch_nor_matplotlib():
+    code = (
+        "import sys, skpadim, skpadim.display;"
+        "assert not {'torch', 'matplotlib', 'timm'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -228,7 +228,11 @@ def pictures(request, parts):
     """Some images to learn from, and some to look at: real ones where they are at hand."""
     if os.environ.get("SKPADIM_TEST_DATA"):
         data = request.getfixturevalue("real_data")("bottle")
-        return list(data.X_train[:25]), list(data.X_test[::20])
+        # Smaller once and for all: each test reads them many times.
+        return [
+            [Image.fromarray(read_image(path)).resize((160, 160)) for path in paths]
+            for paths in (data.X_train[:25], data.X_test[::20])
+        ]
     pictures = [Image.fromarray(image) for image in parts.images]
     return pictures[:25], pictures[-4:]
 

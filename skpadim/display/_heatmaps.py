@@ -73,10 +73,10 @@ class HeatmapDisplay:
     >>> from skpadim import PaDiM
     >>> from skpadim.datasets import make_inspection_images
     >>> from skpadim.display import HeatmapDisplay
-    >>> parts = make_inspection_images(n_good=32, n_defective=2, random_state=0)
-    >>> detector = PaDiM().fit(parts.images[:30])
+    >>> parts = make_inspection_images(22, 2, image_size=128, random_state=0)
+    >>> detector = PaDiM().fit(parts.images[:20])
     >>> display = HeatmapDisplay.from_estimator(
-    ...     detector, parts.images[30:], masks=parts.masks[30:]
+    ...     detector, parts.images[20:], masks=parts.masks[20:]
     ... )
     >>> display.axes_.shape
     (4,)

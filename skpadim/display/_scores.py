@@ -62,9 +62,9 @@ class ScoreDisplay:
     >>> from skpadim import PaDiM
     >>> from skpadim.datasets import make_inspection_images
     >>> from skpadim.display import ScoreDisplay
-    >>> parts = make_inspection_images(n_good=40, n_defective=4, random_state=0)
-    >>> detector = PaDiM().fit(parts.images[:30])
-    >>> display = ScoreDisplay.from_estimator(detector, parts.images[30:], parts.y[30:])
+    >>> parts = make_inspection_images(24, 4, image_size=128, random_state=0)
+    >>> detector = PaDiM().fit(parts.images[:20])
+    >>> display = ScoreDisplay.from_estimator(detector, parts.images[20:], parts.y[20:])
     >>> list(display.scatters_)
     ['calibration', 'good', 'defective']
     """

@@ -112,12 +112,12 @@ def export_onnx(
     >>> import onnxruntime
     >>> import skpadim
     >>> from skpadim.datasets import make_inspection_images
-    >>> parts = make_inspection_images(n_good=32, n_defective=2, random_state=0)
-    >>> detector = skpadim.PaDiM().fit(parts.images[:30])
+    >>> parts = make_inspection_images(22, 2, image_size=128, random_state=0)
+    >>> detector = skpadim.PaDiM().fit(parts.images[:20])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = skpadim.export_onnx(detector, Path(folder, "flange.onnx"), resize=True)
     ...     session = onnxruntime.InferenceSession(path)
-    >>> score, heatmap, decision = session.run(None, {"images": parts.images[30:]})
+    >>> score, heatmap, decision = session.run(None, {"images": parts.images[20:]})
     >>> decision.tolist()
     [1, 1, -1, -1]
     >>> heatmap.shape
@@ -205,12 +205,12 @@ def export_openvino(
     >>> import openvino
     >>> import skpadim
     >>> from skpadim.datasets import make_inspection_images
-    >>> parts = make_inspection_images(n_good=32, n_defective=2, random_state=0)
-    >>> detector = skpadim.PaDiM().fit(parts.images[:30])
+    >>> parts = make_inspection_images(22, 2, image_size=128, random_state=0)
+    >>> detector = skpadim.PaDiM().fit(parts.images[:20])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = skpadim.export_openvino(detector, Path(folder, "flange.xml"), resize=True)
     ...     model = openvino.compile_model(path, "CPU")
-    >>> model(parts.images[30:])["decision"].tolist()
+    >>> model(parts.images[20:])["decision"].tolist()
     [1, 1, -1, -1]
     """
     path = Path(path)

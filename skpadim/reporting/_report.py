@@ -126,14 +126,14 @@ def report(
     >>> from pathlib import Path
     >>> import skpadim
     >>> from skpadim.datasets import make_inspection_images
-    >>> parts = make_inspection_images(n_good=32, n_defective=2, random_state=0)
-    >>> detector = skpadim.PaDiM().fit(parts.images[:30])
+    >>> parts = make_inspection_images(22, 2, image_size=128, random_state=0)
+    >>> detector = skpadim.PaDiM().fit(parts.images[:20])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = skpadim.report(
     ...         detector,
-    ...         parts.images[30:],
-    ...         parts.y[30:],
-    ...         parts.masks[30:],
+    ...         parts.images[20:],
+    ...         parts.y[20:],
+    ...         parts.masks[20:],
     ...         path=Path(folder, "report.html"),
     ...     )
     ...     page.name, page.stat().st_size < 200_000

@@ -64,7 +64,7 @@ def engines(monkeypatch):
     "parameters",
     [
         {},
-        {"backbone": "efficientnet_lite2"},
+        pytest.param({"backbone": "efficientnet_lite2"}, marks=pytest.mark.slow),
         {"backbone": "resnet18", "weights": None, "grid_stride": 4, "alignment": "nearest"},
         pytest.param(
             {"backbone": "wide_resnet50_2", "weights": None, "neighborhood": 1},

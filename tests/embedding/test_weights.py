@@ -92,11 +92,11 @@ def test_weights_in_the_cache_of_torch_are_used(hub):
     torch.testing.assert_close(kept, expected / expected.norm())
 
 
-def test_weights_of_wide_resnet_are_the_first_edition(hub):
-    state = state_of("wide_resnet50_2")
-    torch.save(state, hub / "wide_resnet50_2-95faca4d.pth")
+def test_weights_of_which_there_are_editions_are_the_first(hub):
+    state = state_of("resnet50")
+    torch.save(state, hub / "resnet50-0676ba61.pth")
     expected = state["conv1.weight"]
-    kept = conv1_of(build("wide_resnet50_2", layers=("conv1",)))
+    kept = conv1_of(build("resnet50", layers=("conv1",)))
     torch.testing.assert_close(kept, expected / expected.norm())
 
 
