@@ -5,7 +5,35 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+from PIL import features
+
+# What may be read: endings of files, and Pillow's names of their formats. These are formats of
+# pixels that Pillow decodes by itself; EPS, for one, would start Ghostscript. They stand in the
+# order in which they are to be tried: TGA, which has no signature, comes last.
+_FORMATS = {
+    **{".png": "PNG", ".apng": "PNG"},
+    **{".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG"},
+    **{".bmp": "BMP", ".dib": "DIB", ".gif": "GIF"},
+    **{".pgm": "PPM", ".ppm": "PPM", ".pbm": "PPM", ".pnm": "PPM"},
+    **{".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP", ".jp2": "JPEG2000", ".avif": "AVIF"},
+    ".tga": "TGA",
+}
+# What Pillow is built with or without, or, if it is old, knows nothing of.
+_OPTIONAL = {"WEBP": "webp", "JPEG2000": "jpg_2000", "AVIF": "avif"}
+
+
+def _is_decodable(form: str) -> bool:
+    """Return whether the installed Pillow decodes a format."""
+    feature = _OPTIONAL.get(form)
+    known = (*features.modules, *features.codecs)
+    return feature is None or (feature in known and features.check(feature))
+
+
+#: Endings of image files, with Pillow's name of the format that each stands for.
+IMAGE_EXTENSIONS = {ending: form for ending, form in _FORMATS.items() if _is_decodable(form)}
+
+#: Pillow's names of the formats that may be opened. A JPEG of several pictures becomes an "MPO".
+PILLOW_FORMATS = tuple(dict.fromkeys(IMAGE_EXTENSIONS.values()))
 
 
 def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) -> list[Path]:
@@ -26,7 +54,7 @@ def find_images(folder: Path, *, argument: str, leave_out: Iterable[Path] = ()) 
     if not images:
         raise ValueError(
             f"{argument} has no image: nothing in or below {folder} ends in one of "
-            f"{', '.join(IMAGE_EXTENSIONS)}."
+            f"{', '.join(sorted(IMAGE_EXTENSIONS))}."
             + (f" Not counted is what lies in {', '.join(map(str, inner))}." if inner else "")
         )
     return sorted(images, key=natural_order)

@@ -121,7 +121,7 @@ def check_folders(inputs: list[Path], outputs: list[Path], overwrite: bool) -> N
         if next(iter_images(folder), None) is None:
             raise InputError(
                 f"{folder} has no image: nothing in or below it ends in one of "
-                f"{', '.join(IMAGE_EXTENSIONS)}."
+                f"{', '.join(sorted(IMAGE_EXTENSIONS))}."
             )
         for output in outputs:
             if absolute(output).is_relative_to(absolute(folder)):
