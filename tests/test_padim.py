@@ -459,6 +459,29 @@ def test_progress_is_shown_in_images_when_asked(good, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.fixture(scope="module")
+def noisy(detector):
+    return deepcopy(detector).set_params(verbose=1, embedder__batch_size=6)
+
+
+@pytest.mark.parametrize("method", ["score_samples", "predict_heatmap", "iter_inspect"])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@few_images
+def test_bars_end_at_all_images(noisy, new, capsys, method, n_jobs):
+    with joblib.parallel_config("threading", n_jobs=n_jobs):
+        results = getattr(noisy, method)(new)
+        if method == "iter_inspect":
+            for _ in range(len(new)):  # and nobody asks for one more
+                next(results)
+            results.close()
+    assert " 12/12 " in capsys.readouterr().err.rstrip().rpartition("\r")[2]
+
+
+def test_bars_of_the_embedder_end_at_all_images(new, capsys):
+    small_embedder(verbose=1, batch_size=5).transform(new)
+    assert " 12/12 " in capsys.readouterr().err.rstrip().rpartition("\r")[2]
+
+
 @pytest.mark.parametrize(
     "where",
     ["PatchMoments.update", "_patch_gaussian.factorize", "_leave_one_out.LeaveOneOut.distances"],

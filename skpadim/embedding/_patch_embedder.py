@@ -249,7 +249,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         images = ImageSequence(X)
         embeddings = np.empty((len(images), *self.output_shape), np.float32)
         done = 0
-        with ProgressBar(total=len(images), unit="image", disable=not self.verbose) as bar:
+        with ProgressBar(total=len(images), unit=" images", disable=not self.verbose) as bar:
             for batch in self.iter_embed(images):
                 embeddings[done : done + len(batch)] = batch
                 done += len(batch)
