@@ -615,6 +615,45 @@ def test_nested_parameters_are_reached_by_name():
     assert clone(detector).get_params()["embedder__image_size"] == 96
 
 
+def test_nested_parameters_make_an_embedder_of_a_name_and_a_smoothing_of_a_number():
+    detector = PaDiM(embedder="resnet18").set_params(
+        embedder__image_size=96, smoothing__mode="mirror"
+    )
+    assert detector.embedder.get_params() == PatchEmbedder("resnet18", image_size=96).get_params()
+    assert detector.smoothing.get_params() == Smoothing(4.0, mode="mirror").get_params()
+    detector.set_params(embedder__image_size=64, embedder="resnet34")
+    assert (detector.embedder.backbone, detector.embedder.image_size) == ("resnet34", 64)
+    with pytest.raises(ValueError, match="'passthrough' has no parameters"):
+        detector.set_params(embedder="passthrough", embedder__image_size=64)
+
+
+def test_a_search_over_the_embedder_may_begin_with_its_name(good):
+    fold = (np.arange(20), np.arange(20, 24))
+    search = GridSearchCV(
+        PaDiM(),
+        {"embedder__engine": ["torch"], "embedder__image_size": [32]},
+        cv=[fold],
+        error_score="raise",
+        refit=False,
+    ).fit(good)
+    embedder = PatchEmbedder("efficientnet_lite0", image_size=32, engine="torch")
+    expected = PaDiM(embedder=embedder).fit(good[fold[0]]).score(good[fold[1]])
+    assert search.cv_results_["split0_test_score"][0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("image_size", r"embedder: PaDiM\(embedder=PatchEmbedder\(image_size=\.\.\.\)\)"),
+        ("interpolation", r"PaDiM\(smoothing=Smoothing\(interpolation=\.\.\.\)\)"),
+        ("n_component", r"no parameter 'n_component'; it has compact, .*n_components"),
+    ],
+)
+def test_an_unknown_parameter_is_refused_with_what_to_write(name, message):
+    with pytest.raises(TypeError, match=message):
+        PaDiM(**{name: 3})
+
+
 def test_a_parameter_that_is_changed_holds_from_the_next_fit_on(detector, new):
     changed = deepcopy(detector).set_params(embedder__image_size=96)
     np.testing.assert_array_equal(changed.score_samples(new), detector.score_samples(new))
