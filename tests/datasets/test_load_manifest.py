@@ -79,7 +79,7 @@ def test_a_data_frame_is_as_good_as_a_file(load, folder):
 
 
 class PolarsFrame:
-    """What load_manifest may use of a DataFrame of polars, which is not worth its 50 MB here."""
+    """What load_manifest may use of a DataFrame of polars, which itself takes 180 MB."""
 
     def __init__(self, columns):
         self._columns = columns
