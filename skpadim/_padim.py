@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from math import prod
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +60,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     ----------
     embedder : str or PatchEmbedder, default="efficientnet_lite0"
         Name of a backbone, or a :class:`~skpadim.PatchEmbedder` for everything else about the
-        embedding (its parameters are then reached as ``embedder__image_size`` and so on), or
-        "passthrough" when X already holds embeddings.
+        embedding, or "passthrough" when X already holds embeddings. Parameters of the embedding are
+        set as ``embedder__image_size`` and so on, also where this is a name.
     n_components : int, float or None, default=None
         Dimensions left after the reduction: a number, a share of those there are, in (0, 1],
         or None for all.
@@ -102,6 +102,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         Draws the reductions "random", "stratified", "orthogonal" and "semi-orthogonal".
     verbose : int, default=0
         1 shows progress in images per second.
+    **unknown : object
+        Nothing. What is a parameter of the embedder or of the smoothing is refused with the line
+        that sets it.
 
     Attributes
     ----------
@@ -189,7 +192,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
+        **unknown: Never,
     ) -> None:
+        for name in unknown:
+            raise TypeError(_unknown_parameter(name))
         self.embedder = embedder
         self.n_components = n_components
         self.reduction = reduction
@@ -203,6 +209,40 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    def set_params(self, **params: Any) -> "PaDiM":
+        """Set parameters, those of the embedder and of the smoothing included.
+
+        Parameters
+        ----------
+        **params : object
+            Names and values. ``embedder__image_size=320`` is for the embedder, and
+            ``smoothing__filter="uniform"`` for the smoothing: where that is a name or a number, a
+            :class:`~skpadim.PatchEmbedder` or a :class:`~skpadim.heatmaps.Smoothing` of it takes
+            its place.
+
+        Returns
+        -------
+        PaDiM
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of a name; "passthrough" has none.
+        """
+        makers: dict[str, tuple[type, Callable[[Any], Any]]] = {
+            "embedder": (str, PatchEmbedder),
+            "smoothing": (Real, Smoothing),
+        }
+        for name, (plain, make) in makers.items():
+            value = params.get(name, getattr(self, name))
+            nested = [key for key in params if key.startswith(f"{name}__")]
+            if nested and value == "passthrough":
+                raise ValueError(f"embedder='passthrough' has no parameters, hence no {nested[0]}.")
+            if nested and isinstance(value, plain):
+                params = {**params, name: make(value)}
+        return super().set_params(**params)
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -563,6 +603,14 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         tags.input_tags.string = not passthrough
         tags.no_validation = not passthrough
         return tags
+
+
+def _unknown_parameter(name: str) -> str:
+    if name in PatchEmbedder().get_params():
+        return f"{name} is a parameter of the embedder: PaDiM(embedder=PatchEmbedder({name}=...))."
+    if name in Smoothing().get_params():
+        return f"{name} is a parameter of Smoothing: PaDiM(smoothing=Smoothing({name}=...))."
+    return f"PaDiM has no parameter {name!r}; it has {', '.join(PaDiM().get_params(deep=False))}."
 
 
 def _last(steps: Iterable[PatchMoments]) -> PatchMoments:

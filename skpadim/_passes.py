@@ -122,8 +122,8 @@ class Shards(Passes):
                     with closing(self._attempt(missing, work, return_as)) as results:
                         for number, result in results:
                             samples = missing.pop(number)
-                            yield number, result
                             bar.update(samples.stop - samples.start)
+                            yield number, result
                     return
                 except CancelledError:
                     # dask runs again what a lost worker was at, unless that worker alone had

@@ -85,8 +85,9 @@ class Stream:
             return
         with self.progress_bar(progress) if progress else ProgressBar(disable=True) as bar:
             for batch in self._embed() if self._memory is None else self._embed_remembered():
-                yield batch.reshape(len(batch), -1, batch.shape[-1])
+                # Before it is handed over: who has all batches need not ask for another.
                 bar.update(len(batch))
+                yield batch.reshape(len(batch), -1, batch.shape[-1])
 
     def _embed(self) -> Iterator[NDArray]:
         return self.embedder.iter_embed(self._samples, self.channels)

@@ -145,15 +145,21 @@ def _image_average_precision(y: NDArray, scores: NDArray) -> float:
     return float(average_precision_score(_defective(y), -scores))
 
 
-def _pixel_roc_auc(y: NDArray, heatmaps: NDArray, masks: ArrayLike) -> float:
+def _pixel_roc_auc(y: NDArray, heatmaps: NDArray, masks: Any = None) -> float:
     return pixel_roc_auc_score(_read_masks(masks, heatmaps), heatmaps)
 
 
-def _pixel_aupro(y: NDArray, heatmaps: NDArray, masks: ArrayLike) -> float:
+def _pixel_aupro(y: NDArray, heatmaps: NDArray, masks: Any = None) -> float:
     return aupro_score(_read_masks(masks, heatmaps), heatmaps)
 
 
 def _read_masks(masks: Any, heatmaps: NDArray) -> list[NDArray[np.bool_]]:
+    if masks is None:
+        raise ValueError(
+            "a scorer of pixels needs masks: sklearn.set_config(enable_metadata_routing=True); "
+            "score by pixel_aupro.set_score_request(masks=True) or its like, and give masks=masks "
+            "to the fit of a search, or params={'masks': masks} to cross_val_score."
+        )
     return read_masks_at(masks, [heatmap.shape for heatmap in heatmaps], of="heatmap")
 
 

@@ -49,6 +49,24 @@ def folder(parts, tmp_path_factory):
 
 
 @pytest.fixture
+def unreadable(tmp_path):
+    """Make a folder that nobody can read, root included: its path is longer than paths may be."""
+
+    def make(name):
+        place, folder = os.open(tmp_path, os.O_RDONLY), tmp_path
+        limit = os.pathconf(tmp_path, "PC_PATH_MAX")
+        while len(str(folder)) < limit:
+            os.mkdir(name, dir_fd=place)
+            inner = os.open(name, os.O_RDONLY, dir_fd=place)
+            os.close(place)
+            place, folder, name = inner, folder / name, "x" * 200
+        os.close(place)
+        return folder
+
+    return make
+
+
+@pytest.fixture
 def interrupts():
     """Let what is started heed SIGINT, which shells have their background jobs ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

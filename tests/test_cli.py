@@ -17,11 +17,16 @@ from zlib import crc32
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 import skpadim
 from skpadim import PaDiM, PatchEmbedder
 from skpadim.cli._commands import commands
+from skpadim.cli._text import from_cell, to_cell, visible
+from skpadim.cli._watch import NewFiles
+from skpadim.cli._words import in_words
 from skpadim.datasets import load_mvtec_ad, read_masks
 from skpadim.images import ImageSequence
 from skpadim.images._frames import iter_frames
@@ -368,6 +373,158 @@ def test_a_model_of_embeddings_is_refused(tmp_path):
     assert "embeddings" in result.stderr
 
 
+def test_predict_tells_what_it_has_passed_over(parts, model, tmp_path, unreadable):
+    save_image(parts.images[24], tmp_path / "a.png")
+    (tmp_path / "notes.txt").touch()
+    result = run("predict", model, tmp_path, "--engine", "torch")
+    assert result.exit_code == 0
+    assert "passed over: 1 .txt\n1 image: 1 good" in result.stderr
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    folder = unreadable("b")
+    result = run("predict", model, tmp_path, "--engine", "torch", "--quiet")
+    assert result.exit_code == 2  # not all has been seen
+    assert result.stdout.count("\n") == 1
+    assert f"Warning: {str(tmp_path / 'gone.png')!r} is a link that leads nowhere" in result.stderr
+    assert f"Warning: {str(folder)!r} cannot be read" in result.stderr
+    assert ".txt" not in result.stderr
+
+
+def test_an_error_of_a_folder_tells_what_kinds_it_has(model, tmp_path):
+    (tmp_path / "a.heic").touch()
+    result = run("predict", model, tmp_path)
+    assert result.exit_code == 2
+    assert "passed over: 1 .heic" in result.stderr
+
+
+def test_a_name_that_no_mask_can_have_is_one_error(parts, model, tmp_path):
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    long = "x" * (os.pathconf(tmp_path, "PC_NAME_MAX") - len(".png")) + ".png"
+    for name in (long, "a.png", "b.png", "c.png"):
+        save_image(parts.images[33], images / name)
+    (masks / "b.png.mask.png").mkdir(parents=True)
+    options = ["--masks", masks, "--overwrite", "--jsonl", "--engine", "torch"]
+    result = run("predict", model, images, *options)
+    assert result.exit_code == 2
+    reasons = {Path(row["path"]).name: (row["decision"], row["error"]) for row in rows_of(result)}
+    assert reasons == {
+        "a.png": ("defective", None),
+        "b.png": ("error", "its mask cannot be written: A folder has its name."),
+        "c.png": ("defective", None),
+        long: ("error", "its mask cannot be written: File name too long."),
+    }
+    assert (masks / "a.png.mask.png").is_file()
+    assert "4 images: 0 good, 2 defective, 2 bad" in result.stderr
+
+
+# names of files and other texts
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--crop-size", 64], "--crop-size 64x64 must not be larger than --image-size 32x32."),
+        (["--n-components", 177], "--n-components 177 is larger than the number of dimensions"),
+        (["--n-components", 0], "neither a number, as 100, nor a share up to 1"),
+        (["--n-components", 1.5], "neither a number, as 100, nor a share up to 1"),
+        (["--random-state", 2**32], "not in the range"),
+        (["--backbone", "resnet81"], "of torchvision, or 'timm/<name>'.\n"),
+        (["--device", "tpu"], "--device 'tpu' does not work here"),
+    ],
+)
+def test_errors_speak_of_options(folder, tmp_path, options, message):
+    model = tmp_path / "a.skpadim"
+    result = run("fit", folder / "train", "-o", model, "--image-size", 32, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_errors_speak_of_files(parts, model, tmp_path):
+    number = tmp_path / "image_size/number.tiff"
+    save_image(np.zeros((8, 8), np.int32), number)
+    folder = number.parent
+    (row,) = rows_of(run("predict", model, number, "--jsonl", "--engine", "torch"))
+    assert row["error"].endswith(
+        "Scale them to 0 ... 255, in 8 bits, or to [0, 1] as 32-bit floating point."
+    )
+    result = run("fit", folder, "-o", tmp_path / "a.skpadim")
+    assert f"Error: {str(number)!r}, has pixels of type int32" in result.stderr
+    result = run("evaluate", model, folder)
+    assert f"{folder} is not laid out like a category of MVTec AD" in result.stderr
+
+
+def test_parameters_in_names_of_files_are_names():
+    with commands.commands["fit"].make_context("fit", ["x", "-o", "y"], resilient_parsing=True):
+        assert in_words("image_size=3: see /a/image_size/b, 'crop_size.png' and n_jobs=None.") == (
+            "--image-size 3: see /a/image_size/b, 'crop_size.png' and --n-jobs None."
+        )
+
+
+NAMES = [
+    *("=1+1.png", "+1.png", "-1.png", "@a.png", "'quoted.png", "a;=1.png", "\uff1d1.png"),
+    *("a\x1b[2K.png", "a\rb.png", "a\nb.png", "\ta.png", "back\\slash\x07.png", "\x9b.png"),
+    *("right\u202eto left.png", "back\\slash.png", "a, b.png", "ä.png", "\udcff.png"),
+]
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+@example("\\x1b\x1b")
+@example("'=")
+def test_a_cell_is_safe_and_can_be_turned_back(text):
+    cell = to_cell(text)
+    assert from_cell(cell) == text
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert visible(cell) == cell
+
+
+@pytest.mark.parametrize("text", ["part-1.png", "a, b.png", "C:\\parts\\a.png", "a = b.png", "ä"])
+def test_usual_names_are_cells_as_they_are(text):
+    assert to_cell(text) == text
+
+
+@pytest.fixture
+def odd(parts, tmp_path):
+    folder = tmp_path / "odd"
+    for name in NAMES:
+        save_image(parts.images[24], folder / name)
+    return folder
+
+
+def test_no_name_moves_the_cursor_or_makes_a_line(model, odd):
+    result = run("predict", model, odd, "--engine", "torch")
+    lines = result.stdout_bytes.decode(errors="surrogateescape").split("\n")
+    assert len(lines) == len(NAMES) + 1
+    assert all(line == visible(line) for line in lines)
+    assert f"  {odd}/a\\x1b[2K.png" in result.stdout
+    result = run("predict", model, odd / "\x1b[2K.png")
+    assert "\x1b" not in result.stdout + result.stderr
+
+
+def test_json_lines_have_the_names_exactly(model, odd):
+    found = [
+        row["path"] for row in rows_of(run("predict", model, odd, "--jsonl", "--engine", "torch"))
+    ]
+    assert sorted(found) == sorted(str(odd / name) for name in NAMES)
+
+
+def test_cells_of_names_are_safe_and_numbers_stay_numbers(model, odd, monkeypatch):
+    monkeypatch.chdir(odd)
+    result = run("predict", model, "--csv", "--engine", "torch", "--", *NAMES)
+    text = result.stdout_bytes.decode(errors="surrogateescape")
+    assert text.count("\n") == len(NAMES) + 1
+    rows = list(csv.DictReader(text.split("\n")))
+    assert [from_cell(row["path"]) for row in rows] == NAMES
+    assert rows[0]["path"] == "'=1+1.png"
+    assert all(float(row["score"]) < 0 for row in rows)
+
+
+def test_errors_do_not_pass_control_characters_on(model, tmp_path):
+    (tmp_path / "\x1b[2K").mkdir()
+    result = run("predict", model, tmp_path / "\x1b[2K")
+    assert result.exit_code == 2
+    assert "\\x1b[2K has no image" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
 # evaluate and calibrate
 
 
@@ -436,7 +593,9 @@ def test_a_warning_is_one_line(model, folder, tmp_path):
         _, errors = process.communicate()
     assert process.returncode == 0
     first, _, rest = errors.decode().partition("\n")
-    assert first.startswith("Warning: false_alarm_rate=0.05 cannot be promised from 6 good samples")
+    assert first.startswith(
+        "Warning: --false-alarm-rate 0.05 cannot be promised from 6 good samples"
+    )
     assert rest.startswith(str(tmp_path))
 
 
@@ -448,7 +607,8 @@ def test_a_warning_is_one_line(model, folder, tmp_path):
     [
         (("a.pt",), "must end in .onnx, or in .xml"),
         (("a.onnx", "--precision", "int8"), "--precision int8 is for OpenVINO"),
-        (("a.xml", "--precision", "int8"), "needs calibration_images"),
+        (("a.onnx", "--calibration-images", "."), "are for --precision int8"),
+        (("a.xml", "--precision", "int8"), "int8' needs --calibration-images"),
     ],
 )
 def test_export_refuses_what_does_not_go_together(model, tmp_path, arguments, message):
@@ -571,6 +731,42 @@ def test_the_results_are_the_memory(parts, model, tmp_path, name):
     assert len(added) == 2
     assert "24.png" in added[0]  # the oldest first
     assert "31.png" in added[1]
+
+
+@pytest.mark.parametrize("name", ["results.csv", "results.jsonl"])
+def test_the_memory_knows_all_names(model, odd, tmp_path, name):
+    output = tmp_path / name
+    watch_once(model, odd, output, "--engine", "torch")
+    content = output.read_bytes()
+    assert content.count(b"\n") == len(NAMES) + (name == "results.csv")
+    assert watch_once(model, odd, output, "--engine", "torch").exit_code == 0
+    assert output.read_bytes() == content
+
+
+def test_watch_goes_on_beside_what_cannot_be_read(parts, model, tmp_path, unreadable):
+    save_image(parts.images[24], tmp_path / "a.png")
+    folder = unreadable("b")
+    (tmp_path / "c.png").symlink_to(tmp_path / "c.png")
+    os.utime(save_image(parts.images[24], tmp_path / "d.png"), (2**40, 2**40))  # in year 36812
+    (tmp_path / "e.txt").touch()
+    result = watch_once(model, tmp_path, tmp_path / "results.csv", "--engine", "torch")
+    assert result.exit_code == 2
+    assert "2 images: 2 good" in result.stderr
+    assert result.stderr.count(f"Warning: {str(folder)!r} cannot be read") == 1
+    assert result.stderr.count("c.png' is a link that leads nowhere; trying again") == 1
+    assert result.stderr.count("passed over: 1 .txt\n") == 1  # its own file is none
+    content = (tmp_path / "results.csv").read_bytes()
+    watch_once(model, tmp_path, tmp_path / "results.csv", "--engine", "torch")
+    assert (tmp_path / "results.csv").read_bytes() == content
+
+
+def test_files_in_a_folder_that_is_away_for_a_while_are_not_forgotten(tmp_path, unreadable):
+    deep = unreadable("b")
+    files = NewFiles(
+        tmp_path, None, 0.0, {"a.png": "then", str((deep / "b.png").relative_to(tmp_path)): "then"}
+    )
+    assert files._look() == []
+    assert [Path(name).name for name in files._seen] == ["b.png"]
 
 
 @pytest.mark.parametrize("name", ["results.csv", "results.jsonl"])

@@ -134,6 +134,12 @@ def test_pixel_scorers_are_given_masks_as_metadata(parts, tmp_path):
     np.testing.assert_allclose(scores["arrays"], scores["aupro"])
 
 
+@pytest.mark.parametrize("scorer", [pixel_roc_auc, pixel_aupro])
+def test_a_pixel_scorer_without_masks_says_how_they_are_given(parts, detector, scorer):
+    with pytest.raises(ValueError, match=r"needs masks: .*set_score_request\(masks=True\)"):
+        scorer(detector, parts.images[24:], parts.y[24:])
+
+
 def test_masks_of_another_shape_or_number_are_refused(parts, detector):
     with sklearn.config_context(enable_metadata_routing=True):
         with pytest.raises(

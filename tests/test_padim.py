@@ -461,6 +461,29 @@ def test_progress_is_shown_in_images_when_asked(good, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.fixture(scope="module")
+def noisy(detector):
+    return deepcopy(detector).set_params(verbose=1, embedder__batch_size=6)
+
+
+@pytest.mark.parametrize("method", ["score_samples", "predict_heatmap", "iter_inspect"])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@few_images
+def test_bars_end_at_all_images(noisy, new, capsys, method, n_jobs):
+    with joblib.parallel_config("threading", n_jobs=n_jobs):
+        results = getattr(noisy, method)(new)
+        if method == "iter_inspect":
+            for _ in range(len(new)):  # and nobody asks for one more
+                next(results)
+            results.close()
+    assert " 12/12 " in capsys.readouterr().err.rstrip().rpartition("\r")[2]
+
+
+def test_bars_of_the_embedder_end_at_all_images(new, capsys):
+    small_embedder(verbose=1, batch_size=5).transform(new)
+    assert " 12/12 " in capsys.readouterr().err.rstrip().rpartition("\r")[2]
+
+
 @pytest.mark.parametrize(
     "where",
     ["PatchMoments.update", "_patch_gaussian.factorize", "_leave_one_out.LeaveOneOut.distances"],
@@ -592,6 +615,45 @@ def test_nested_parameters_are_reached_by_name():
     detector = PaDiM(embedder=PatchEmbedder()).set_params(embedder__image_size=96, n_components=7)
     assert detector.embedder.image_size == 96
     assert clone(detector).get_params()["embedder__image_size"] == 96
+
+
+def test_nested_parameters_make_an_embedder_of_a_name_and_a_smoothing_of_a_number():
+    detector = PaDiM(embedder="resnet18").set_params(
+        embedder__image_size=96, smoothing__mode="mirror"
+    )
+    assert detector.embedder.get_params() == PatchEmbedder("resnet18", image_size=96).get_params()
+    assert detector.smoothing.get_params() == Smoothing(4.0, mode="mirror").get_params()
+    detector.set_params(embedder__image_size=64, embedder="resnet34")
+    assert (detector.embedder.backbone, detector.embedder.image_size) == ("resnet34", 64)
+    with pytest.raises(ValueError, match="'passthrough' has no parameters"):
+        detector.set_params(embedder="passthrough", embedder__image_size=64)
+
+
+def test_a_search_over_the_embedder_may_begin_with_its_name(good):
+    fold = (np.arange(20), np.arange(20, 24))
+    search = GridSearchCV(
+        PaDiM(),
+        {"embedder__engine": ["torch"], "embedder__image_size": [32]},
+        cv=[fold],
+        error_score="raise",
+        refit=False,
+    ).fit(good)
+    embedder = PatchEmbedder("efficientnet_lite0", image_size=32, engine="torch")
+    expected = PaDiM(embedder=embedder).fit(good[fold[0]]).score(good[fold[1]])
+    assert search.cv_results_["split0_test_score"][0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("image_size", r"embedder: PaDiM\(embedder=PatchEmbedder\(image_size=\.\.\.\)\)"),
+        ("interpolation", r"PaDiM\(smoothing=Smoothing\(interpolation=\.\.\.\)\)"),
+        ("n_component", r"no parameter 'n_component'; it has compact, .*n_components"),
+    ],
+)
+def test_an_unknown_parameter_is_refused_with_what_to_write(name, message):
+    with pytest.raises(TypeError, match=message):
+        PaDiM(**{name: 3})
 
 
 def test_a_parameter_that_is_changed_holds_from_the_next_fit_on(detector, new):

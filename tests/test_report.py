@@ -316,6 +316,8 @@ def unscored(monkeypatch):
             r"masks\[1\]: there is no file no such.png",
         ),
         ({"image_size": 0}, ValueError, "image_size must be a positive integer"),
+        ({"image_size": True}, ValueError, "image_size must be a positive integer.*True"),
+        ({"y": "page.html"}, TypeError, "y is a path, 'page.html', .* write path='page.html'"),
         ({"image_size": 99.5}, ValueError, "image_size must be a positive integer.*99.5"),
         ({"title": None}, TypeError, "title must be a str; got None"),
         ({"detector": PatchEmbedder()}, TypeError, "detector has type PatchEmbedder.*best_estim"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from skpadim import PatchEmbedder
 from skpadim.datasets import make_inspection_images, read_masks
@@ -56,3 +57,8 @@ def test_a_size_is_one_number_or_two_in_any_form(make, size, expected):
 def test_what_is_no_size_is_refused(make, size):
     with pytest.raises(ValueError, match=r"size=(?s:.*) must be one .*integer.* or two, \(h"):
         make(size)
+
+
+def test_an_array_of_two_numbers_is_a_size_of_images_to_embed():
+    embedder = clone(PatchEmbedder(image_size=np.array([64, 96]), engine="torch"))
+    assert embedder.fit().transform(np.zeros((1, 9, 9), np.uint8)).shape == (1, 8, 12, 176)

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from skpadim.cli._commands import commands
+from skpadim.cli._text import visible_lines
+from skpadim.cli._words import in_words
 
 __all__: list[str] = []  # the command is what users see
 
@@ -24,4 +26,4 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    click.echo(visible_lines(f"Warning: {in_words(str(message))}"), err=True)

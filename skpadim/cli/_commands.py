@@ -5,7 +5,6 @@ What a command needs is imported when it runs: help, completion and wrong argume
 
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -41,17 +40,33 @@ from skpadim.cli._results import (
     summary,
     table,
     times,
-    write_heatmap,
-    write_mask,
+    write_pictures,
 )
+from skpadim.cli._text import visible
 from skpadim.cli._watch import NewFiles, opened, stop_signals
+from skpadim.cli._words import in_words
 
 _INTERRUPTED = 128 + 2  # as shells report who was ended by SIGINT
 _NO_READER = 128 + 13  # and by SIGPIPE
 
 
+class _Command(click.Command):
+    """Command whose errors are a line in the words of its options."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
+            # These are what the package raises for bad input.
+            raise InputError(in_words(str(error)) or "there is not enough memory.") from error
+
+
 class _Commands(click.Group):
-    """Commands whose errors are a line and an exit status."""
+    """Commands, which end with a status that says how it went."""
+
+    command_class = _Command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -62,10 +77,6 @@ class _Commands(click.Group):
             # What is left in the buffer must not be written when Python ends either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(_NO_READER)
-        except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
-            # These are what the package raises for bad input. X is a name in Python.
-            message = re.sub(r"^X\[\d+\], ", "", str(error)) or type(error).__name__
-            raise InputError(message) from error
 
 
 def _examples(*lines: str) -> str:
@@ -161,7 +172,7 @@ _format_options = _with(
 @click.option("--compact", is_flag=True, help="Halve the model, for 1e-5 of the scores.")
 @click.option("--jpeg-draft", is_flag=True, help="Decode large JPEG files at a reduced scale.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
-@click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--random-state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--n-jobs", type=int, help="Processes; -1 is one for each core.")
 @_network_options
 @_overwrite_option
@@ -264,27 +275,30 @@ def _predict(
     outputs = [folder for folder in (heatmaps, masks) if folder is not None]
     check_folders(folders, outputs, overwrite)
     root = None if "-" in paths else common_folder(paths)
+    from skpadim._image_files import PassedOver
+
+    passed_over = PassedOver()
     detector = load_detector(model, network)
+    size = image_size(detector.embedder_)
     write, lines = echo, Lines(form, ("path", "score", "threshold", "decision", "error"))
     counts: Counter[str] = Counter()
     good_files: list[str] = []
     with progress_bar(paths) as bar:
         put(bar, write, lines.head)
-        with closing(inspect(detector, listed(paths))) as batches:
+        with closing(inspect(detector, listed(paths, passed_over))) as batches:
             for batch in batches:
-                for frame, inspection in batch:
-                    if inspection is None:
-                        continue
-                    name = name_below(root, frame.path)
-                    if heatmaps is not None:
-                        size = image_size(detector.embedder_)
-                        write_heatmap(heatmaps / f"{name}.heatmap.tiff", inspection, size)
-                    if masks is not None:
-                        write_mask(masks / f"{name}.mask.png", inspection, frame.size)
-                    if page is not None:
-                        good_files.append(frame.path)
-                rows = [row_of(detector, result) for result in batch]
-                counts.update(row["decision"] for row in rows)
+                rows = []
+                for result in batch:
+                    row = row_of(detector, result)
+                    if result.inspection is not None:
+                        name = name_below(root, result.frame.path)
+                        reason = write_pictures(heatmaps, masks, name, result, size)
+                        if reason is not None:
+                            row |= {"decision": "error", "error": reason}
+                        if page is not None:
+                            good_files.append(result.frame.path)
+                    rows.append(row)
+                    counts[row["decision"]] += 1
                 put(bar, write, "".join(map(lines.line, rows)))
                 bar.update(len(batch))
     if page is not None and good_files:
@@ -293,8 +307,13 @@ def _predict(
         report(
             detector.set_params(verbose=on_terminal()), good_files, path=page, overwrite=overwrite
         )
+    for trouble in passed_over.troubles:
+        say(f"Warning: {trouble}")
     if not quiet:
+        if passed_over.kinds:
+            say(f"passed over: {passed_over.kinds}")
         say(summary(counts, detector))
+    counts["error"] += len(passed_over.unread)
     _exit(counts, fail_on_defect)
 
 
@@ -354,14 +373,15 @@ def _watch(
     """
     if output is not None:
         if form is not None or output.suffix not in (".csv", ".jsonl"):
+            name = visible(str(output))
             raise click.UsageError(
-                f"--output {output}: the name ends in .csv or .jsonl, which decides on the form."
+                f"--output {name}: the name ends in .csv or .jsonl, which decides on the form."
             )
         form = output.suffix[1:]
     lines = Lines(form, ("path", "modified", "score", "threshold", "decision", "error"))
     with stop_signals() as stopped, opened(output, lines) as (write, seen):
         detector = load_detector(model, network)
-        files = NewFiles(folder, 0.0 if once else grace, seen)
+        files = NewFiles(folder, output, 0.0 if once else grace, seen)
         counts: Counter[str] = Counter()
         with closing(inspect(detector, files.arrivals(interval, once, stopped))) as batches:
             for batch in batches:
@@ -375,6 +395,7 @@ def _watch(
                     break
     say(summary(counts, detector))
     if once:
+        counts["error"] += files.n_unread
         _exit(counts, fail_on_defect=False)
 
 
@@ -389,6 +410,11 @@ def _evaluate(model: Path, folder: Path, as_json: bool, **network: Any) -> None:
     DATASET_DIR is laid out like a category of MVTec AD: test/good, test/<defect> and
     ground_truth/<defect>, with a mask 17_mask.png for each defective 17.png, beside train/good.
     """
+    for part in ("train/good", "test"):
+        if not (folder / part).is_dir():
+            raise InputError(
+                f"{folder} is not laid out like a category of MVTec AD: {folder / part} is missing."
+            )
     from skpadim.datasets import load_mvtec_ad, read_masks
 
     place = folder.absolute()
@@ -525,9 +551,13 @@ def _export(
 ) -> None:
     """Write a model that runs without Python: ONNX (.onnx) or OpenVINO (.xml and .bin)."""
     if output.suffix not in (".onnx", ".xml"):
-        raise click.UsageError(f"{output}: the name must end in .onnx, or in .xml for OpenVINO.")
+        name = visible(str(output))
+        raise click.UsageError(f"{name}: the name must end in .onnx, or in .xml for OpenVINO.")
     if output.suffix == ".onnx" and precision != "float32":
-        raise click.UsageError(f"--precision {precision} is for OpenVINO: {output} must be .xml.")
+        name = visible(str(output))
+        raise click.UsageError(f"--precision {precision} is for OpenVINO: {name} must be .xml.")
+    if folder is not None and precision != "int8":
+        raise click.UsageError("--calibration-images are for --precision int8.")
     refuse_existing(output, overwrite)
     if output.suffix == ".xml":
         refuse_existing(output.with_suffix(".bin"), overwrite)

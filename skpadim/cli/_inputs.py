@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skpadim.cli._text import visible_lines
+
 if TYPE_CHECKING:
     from skpadim import PaDiM
+    from skpadim._image_files import PassedOver
 
 
 class InputError(click.ClickException):
     """What cannot be used, in one line."""
 
     exit_code = 2
+
+    def format_message(self) -> str:
+        return visible_lines(self.message)
 
 
 class Size(click.ParamType):
@@ -42,10 +48,10 @@ class NumberOrShare(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | float:
         with suppress(ValueError):
-            return int(value)
-        with suppress(ValueError):
-            return float(value)
-        self.fail(f"{value!r} is neither a number, as 100, nor a share, as 0.5.")
+            number = int(value) if str(value).isdecimal() else float(value)
+            if (isinstance(number, int) and number > 0) or 0 < number <= 1:
+                return number
+        self.fail(f"{value!r} is neither a number, as 100, nor a share up to 1, as 0.5.")
 
 
 def load_detector(model: Path, network: dict[str, Any], *, decides: bool = True) -> "PaDiM":
@@ -76,7 +82,7 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise InputError(f"{path} lies in a folder that does not exist.") from error
 
 
-def listed(paths: tuple[str, ...]) -> Iterator[str | None]:
+def listed(paths: tuple[str, ...], passed_over: "PassedOver") -> Iterator[str | None]:
     """Iterate over images, those in folders and on standard input; None where it has to wait."""
     from skpadim._image_files import iter_images
 
@@ -84,7 +90,7 @@ def listed(paths: tuple[str, ...]) -> Iterator[str | None]:
         if path == "-":
             yield from _from_stdin()
         elif os.path.isdir(path):
-            yield from map(str, iter_images(Path(path)))
+            yield from map(str, iter_images(Path(path), passed_over))
         else:
             yield path
 
@@ -115,14 +121,12 @@ def _from_stdin() -> Iterator[str | None]:
 
 def check_folders(inputs: list[Path], outputs: list[Path], overwrite: bool) -> None:
     """Refuse folders without an image, and folders that results are not to be written into."""
-    from skpadim._image_files import IMAGE_EXTENSIONS, absolute, is_hidden, iter_images
+    from skpadim._image_files import PassedOver, absolute, is_hidden, iter_images, no_images
 
     for folder in inputs:
-        if next(iter_images(folder), None) is None:
-            raise InputError(
-                f"{folder} has no image: nothing in or below it ends in one of "
-                f"{', '.join(IMAGE_EXTENSIONS)}."
-            )
+        passed_over = PassedOver()
+        if next(iter_images(folder, passed_over), None) is None:
+            raise InputError(str(no_images(str(folder), folder, passed_over)))
         for output in outputs:
             if absolute(output).is_relative_to(absolute(folder)):
                 raise InputError(

@@ -1,6 +1,7 @@
 """What a detector says of files, as rows, lines, images and summaries."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from skpadim.cli._inputs import listed
+from skpadim.cli._text import from_cell, to_cell, visible
+from skpadim.cli._words import in_words
 
 if TYPE_CHECKING:
     from skpadim import Inspection, PaDiM
@@ -65,7 +68,7 @@ def row_of(detector: "PaDiM", result: _Result) -> Row:
         "score": None if inspection is None else inspection.score,
         "threshold": detector.offset_,
         "decision": decision,
-        "error": frame.error or None,
+        "error": in_words(frame.error) or None,
     }
 
 
@@ -85,18 +88,22 @@ class Lines:
             return json.dumps(values) + "\n"
         score = "" if row["score"] is None else f"{row['score']:.2f}"
         reason = "" if row["error"] is None else f": {row['error']}"
-        return f"{row['decision']:<9} {score:>9}  {row['path']}{reason}\n"
+        return f"{row['decision']:<9} {score:>9}  {visible(row['path'] + reason)}\n"
 
     def remembered(self, text: io.TextIOBase) -> Iterator[tuple[str, str]]:
         """Iterate over the paths and times that lines were written for."""
-        rows = csv.DictReader(text) if self.form == "csv" else map(json.loads, text)
-        for row in rows:
-            yield row["path"], row["modified"]
+        if self.form == "csv":
+            for row in csv.DictReader(text):
+                yield from_cell(row["path"]), row["modified"]
+        else:
+            for row in map(json.loads, text):
+                yield row["path"], row["modified"]
 
     @staticmethod
     def _csv(values: list[Any]) -> str:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(values)
+        cells = [to_cell(value) if isinstance(value, str) else value for value in values]
+        csv.writer(text, lineterminator="\n").writerow(cells)
         return text.getvalue()
 
 
@@ -108,13 +115,13 @@ def echo(text: str) -> None:
 
 def say(text: str) -> None:
     """Write a line to standard error."""
-    click.echo(os.fsencode(text), err=True)
+    click.echo(os.fsencode(visible(text)), err=True)
 
 
 def table(rows: dict[str, str]) -> None:
     """Write names and values, for people."""
     width = max(map(len, rows))
-    echo("".join(f"{name:<{width}}  {value}\n" for name, value in rows.items()))
+    echo("".join(f"{name:<{width}}  {visible(value)}\n" for name, value in rows.items()))
 
 
 def times(size: int | Iterable[int]) -> str:
@@ -143,11 +150,12 @@ def on_terminal() -> int:
 
 def progress_bar(paths: tuple[str, ...]) -> "ProgressBar":
     """Make a bar that is seen on a terminal only."""
+    from skpadim._image_files import PassedOver
     from skpadim._progress import ProgressBar
 
     shown = on_terminal()
     # Counted first, and only for who looks: lists of all files would not stay small.
-    total = sum(1 for _ in listed(paths)) if shown and "-" not in paths else None
+    total = sum(1 for _ in listed(paths, PassedOver())) if shown and "-" not in paths else None
     return ProgressBar(total=total, unit=" images", file=sys.stderr, disable=not shown)
 
 
@@ -157,14 +165,42 @@ def put(bar: "ProgressBar", write: Callable[[str], None], text: str) -> None:
         write(text)
 
 
-def write_heatmap(path: Path, inspection: "Inspection", size: "Size") -> None:
+def write_pictures(
+    heatmaps: Path | None, masks: Path | None, name: str, result: _Result, size: "Size"
+) -> str | None:
+    """Write heatmap and mask of a good file, where they are wanted; return why a name cannot be."""
+    frame, inspection = result
+    assert inspection is not None
+    what = "heatmap"
+    try:
+        if heatmaps is not None:
+            _write_heatmap(heatmaps / f"{name}.heatmap.tiff", inspection, size)
+        what = "mask"
+        if masks is not None:
+            _write_mask(masks / f"{name}.mask.png", inspection, frame.size)
+    except OSError as error:
+        # A full disk, on the other hand, is not of this file alone.
+        if not (isinstance(error, _TAKEN_NAME) or error.errno in _NO_NAME):
+            raise
+        reason = os.strerror(error.errno) if error.errno else "A folder has its name"
+        return f"its {what} cannot be written: {reason}."
+    return None
+
+
+# Names that are too long, or have characters that the disk does not take.
+_NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+# Those that something else has got: a.png.mask.png may be a folder of images.
+_TAKEN_NAME = (FileExistsError, IsADirectoryError, NotADirectoryError)
+
+
+def _write_heatmap(path: Path, inspection: "Inspection", size: "Size") -> None:
     """Write distances as 32-bit TIFF."""
     from PIL import Image
 
     _write_image(path, Image.fromarray(inspection.heatmap_at(size)), "TIFF")
 
 
-def write_mask(path: Path, inspection: "Inspection", size: "Size") -> None:
+def _write_mask(path: Path, inspection: "Inspection", size: "Size") -> None:
     """Write defective pixels as PNG."""
     import numpy as np
     from PIL import Image

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from skpadim.cli._inputs import InputError
 from skpadim.cli._results import Lines, Row, echo, say
 
 if TYPE_CHECKING:
+    from skpadim._image_files import PassedOver
     from skpadim.images._frames import Frame
 
 # How often a waiting `watch` looks whether it is to stop, in seconds.
@@ -87,13 +88,18 @@ def _cut_unfinished_line(descriptor: int) -> None:
 class NewFiles:
     """Finished files of a folder; a bad one may become a good one for `grace` seconds."""
 
-    def __init__(self, folder: Path, grace: float, seen: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, output: Path | None, grace: float, seen: dict[str, str]
+    ) -> None:
         self._folder = folder
+        self._output = output
         self._grace = grace
         self._seen = seen  # the times of files that are done with, by their paths below the folder
         self._before: dict[str, tuple[int, int]] = {}
         self._bad_since: dict[str, float] = {}
-        self._trouble = ""
+        self._troubles: list[str] = []
+        self._endings: set[str] = set()
+        self.n_unread = 0
 
     def arrivals(self, interval: float, once: bool, stopped: list[int]) -> Iterator[str | None]:
         """Iterate over files that are finished; None before it takes another look."""
@@ -129,25 +135,29 @@ class NewFiles:
 
     def _look(self) -> list[str]:
         """List files that have not changed since the look before, oldest first."""
-        from skpadim._image_files import iter_images
+        from skpadim._image_files import PassedOver, iter_images
 
         seen, unseen = {}, {}
-        try:
-            for path in iter_images(self._folder):
-                with suppress(FileNotFoundError):  # gone meanwhile
-                    status, name = path.stat(), self._name(path)
-                    modified = _moment(status.st_mtime_ns)
-                    if self._seen.get(name) == modified:
-                        seen[name] = modified
-                    else:
-                        unseen[name] = (status.st_mtime_ns, status.st_size)
-        except OSError as error:
-            # A share that is away for a while, say: not a reason to end, or to forget.
-            if self._trouble != str(error):
-                say(f"Warning: {error}; trying again")
-            self._trouble = str(error)
-            return []
-        self._trouble = ""
+        passed_over = PassedOver()
+        for path in iter_images(self._folder, passed_over, filter(None, [self._output])):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # gone meanwhile
+                continue
+            except OSError as error:
+                passed_over.unread[path] = f"cannot be read: {error.strerror}"
+                continue
+            name, modified = self._name(path), _moment(status.st_mtime_ns)
+            if self._seen.get(name) == modified:
+                seen[name] = modified
+            else:
+                unseen[name] = (status.st_mtime_ns, status.st_size)
+        # A share that is away for a while, say, is not a reason to end, or to forget.
+        for name in self._seen.keys() - seen.keys() - unseen.keys() if passed_over.unread else ():
+            path = self._folder / name
+            if not passed_over.unread.keys().isdisjoint((path, *path.parents)):
+                seen[name] = self._seen[name]
+        self._tell(passed_over)
         finished = [name for name, state in unseen.items() if self._before.get(name) == state]
         # What has gone is forgotten, so that this grows with the folder and not with time.
         self._seen, self._before = seen, unseen
@@ -156,8 +166,22 @@ class NewFiles:
         }
         return sorted(finished, key=lambda name: unseen[name][0])
 
+    def _tell(self, passed_over: "PassedOver") -> None:
+        """Tell of troubles when they come, and of each ending once."""
+        for trouble in passed_over.troubles:
+            if trouble not in self._troubles:
+                say(f"Warning: {trouble}; trying again")
+        if not passed_over.endings.keys() <= self._endings:
+            say(f"passed over: {passed_over.kinds}")
+        self._troubles = passed_over.troubles
+        self._endings |= passed_over.endings.keys()
+        self.n_unread = len(passed_over.unread)
+
 
 def _moment(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 10**9)
-    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+    except (OSError, OverflowError, ValueError):  # a disk may hold years beyond 9999
+        return f"{nanoseconds} ns since 1970"
     return moment.isoformat(timespec="microseconds")

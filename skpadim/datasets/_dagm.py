@@ -99,7 +99,8 @@ def _samples(folder: Path, part: str) -> list[Sample]:
     place = _DAGM2007.part(folder, part)
     labels_folder = _DAGM2007.part(folder, part, "Label")
     images = find_images(place, argument=part, leave_out=[labels_folder])
-    labels = find_images(labels_folder, argument=f"{part}/Label")
+    text = labels_folder / "Labels.txt"
+    labels = find_images(labels_folder, argument=f"{part}/Label", leave_out=[text])
     names = {path.stem.removesuffix("_label") for path in labels}
     defective = [path for path in images if path.stem in names]
     masks = match_masks(defective, place, labels, labels_folder, suffix="_label")

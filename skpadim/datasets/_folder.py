@@ -18,7 +18,9 @@ def load_folder(
 ) -> Bunch:
     """Load the file names of images that lie in folders.
 
-    Folders are searched with all that lies below them. A complete example:
+    Folders are searched with all that lies below them, links to other folders included. A warning
+    tells what was passed over: files of other kinds, by the endings of their names, and what cannot
+    be read. A complete example:
 
     .. code-block:: text
 

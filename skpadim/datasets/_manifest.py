@@ -20,7 +20,7 @@ def load_manifest(
 ) -> Bunch:
     """Load the file names of images that a table lists.
 
-    The table is a file of comma-separated values, or a pandas DataFrame. An example:
+    The table is a file of comma-separated values, or a DataFrame of pandas or polars. An example:
 
     .. code-block:: text
 
@@ -78,7 +78,11 @@ def load_manifest(
         folder, name = Path(manifest).parent if root is None else Path(root), str(manifest)
     elif hasattr(manifest, "to_dict") and hasattr(manifest, "columns"):
         check_columns(manifest.columns, ("path", "label"), "manifest")
-        records = zip(manifest.index, manifest.to_dict("records"), strict=True)
+        records: Iterable[tuple[Any, Any]]
+        if hasattr(manifest, "to_dicts"):  # of polars, whose rows have no names
+            records = enumerate(manifest.to_dicts())
+        else:
+            records = zip(manifest.index, manifest.to_dict("records"), strict=True)
         rows = [Row(f"manifest, row {index!r}", values) for index, values in records]
         folder, name = Path() if root is None else Path(root), "a DataFrame"
     else:

@@ -220,6 +220,7 @@ def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
     if layers is None:
         strides = {stride: module for module, stride in levels if stride in _TIMM_STRIDES}
         layers = tuple(strides[stride] for stride in _TIMM_STRIDES if stride in strides)
+        layers = layers or tuple(modules[-1:])  # of transformers with patches of 14 or 32 pixels
     submodules = {module for module, _ in whole.named_modules() if module}
     if not layers or not set(layers) <= submodules.union(modules):
         listed = ", ".join(f"{module!r} (stride {stride})" for module, stride in levels)
@@ -234,9 +235,12 @@ def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
         overlay = {"state_dict": whole.state_dict()}
     ends_of_levels = set(layers) <= set(modules)
     arguments: dict[str, Any] = {}
+    if hasattr(whole, "pos_embed") and hasattr(whole, "dynamic_img_size"):
+        # Positions were learnt at one size of images, 518 for one; at others they are interpolated.
+        arguments["dynamic_img_size"] = True
     if ends_of_levels:
         indices = sorted(modules.index(layer) for layer in layers)
-        arguments = {"features_only": True, "out_indices": tuple(indices)}
+        arguments |= {"features_only": True, "out_indices": tuple(indices)}
     try:
         network = timm.create_model(
             model, pretrained=weights is not None, pretrained_cfg_overlay=overlay, **arguments

@@ -62,7 +62,8 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         dimensions. None means: of Lite networks the ends of the stages of stride 4, 8 and 16
         ("blocks.1", "blocks.2", "blocks.4"), of ResNets "layer1" to "layer3" and of
         EfficientNets "features.2", "features.4" and "features.5", as in [1]_, of timm's models
-        the last levels of stride 4, 8 and 16. Other networks need names. For timm those in its
+        the last levels of stride 4, 8 and 16, or where there are none, as in transformers with
+        patches of 14 pixels, the last level. Other networks need names. For timm those in its
         ``feature_info`` are best, which its models are made to give.
     grid_stride : int, default=None
         Pixels from one grid position to the next. None means 8, or the finest map as it is
@@ -76,7 +77,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         are averaged.
     image_size : int or (int, int), default=224
         Height and width in pixels to which images are resized, whatever their aspect ratio. An
-        int stands for both.
+        int stands for both. Transformers need multiples of their patches.
     crop_size : int or (int, int), default=None
         Height and width in pixels of the centre that is kept after resizing. None keeps
         everything.
@@ -249,7 +250,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         images = ImageSequence(X)
         embeddings = np.empty((len(images), *self.output_shape), np.float32)
         done = 0
-        with ProgressBar(total=len(images), unit="image", disable=not self.verbose) as bar:
+        with ProgressBar(total=len(images), unit=" images", disable=not self.verbose) as bar:
             for batch in self.iter_embed(images):
                 embeddings[done : done + len(batch)] = batch
                 done += len(batch)

@@ -95,7 +95,8 @@ def report(
     OSError
         If `path` is a folder, lies in a folder that does not exist, or cannot be written.
     TypeError
-        If `detector` is no :class:`PaDiM`, or `X` or `masks` are nothing that could be images.
+        If `detector` is no :class:`PaDiM`, or `X` or `masks` are nothing that could be images, or
+        `y` is a path.
     ValueError
         If `detector` is not fitted, has no threshold or takes embeddings, if there are no images,
         or not one label and mask for each, if a label is neither +1 nor -1, or if an image or a
@@ -142,8 +143,12 @@ def report(
     _check_detector(detector)
     if not isinstance(title, str):
         raise TypeError(f"title must be a str; got {title!r}.")
-    if not isinstance(image_size, Integral) or image_size < 1:
+    if isinstance(image_size, bool) or not isinstance(image_size, Integral) or image_size < 1:
         raise ValueError(f"image_size must be a positive integer, in pixels; got {image_size!r}.")
+    if isinstance(y, str | os.PathLike):
+        raise TypeError(
+            f"y is a path, {os.fspath(y)!r}, but must be labels: write path={os.fspath(y)!r}."
+        )
     path = Path(path)
     with (
         new_file(path, overwrite=overwrite) as unfinished,

@@ -78,6 +78,41 @@ def test_a_data_frame_is_as_good_as_a_file(load, folder):
             np.testing.assert_array_equal(other[key], data[key])
 
 
+class PolarsFrame:
+    """What load_manifest may use of a DataFrame of polars, which itself takes 180 MB."""
+
+    def __init__(self, columns):
+        self._columns = columns
+
+    @property
+    def columns(self):
+        return list(self._columns)
+
+    def to_dicts(self):
+        return [
+            dict(zip(self._columns, row, strict=True))
+            for row in zip(*self._columns.values(), strict=True)
+        ]
+
+    def to_dict(self, *, as_series=True):
+        return self._columns
+
+
+def test_a_data_frame_of_polars_is_as_good(folder):
+    columns = {
+        "path": ["ok/1.png", "ng/4.png"],
+        "label": [1, -1],
+        "mask": [None, "masks/4.png"],
+        "defect": [None, "scratch"],
+    }
+    data = load_manifest(PolarsFrame(columns), root=folder)
+    assert names(data.X) == ["1.png", "4.png"]
+    assert list(data.masks) == [None, str(folder / "masks/4.png")]
+    assert list(data.defects) == ["good", "scratch"]
+    with pytest.raises(ValueError, match="manifest, row 1: label must be"):
+        load_manifest(PolarsFrame({**columns, "label": [1, 0]}), root=folder)
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_cells_of_a_data_frame_may_be_missing(folder, missing):
     frame = pd.DataFrame(

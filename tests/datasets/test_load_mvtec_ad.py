@@ -114,7 +114,7 @@ def test_a_missing_folder_is_named(root, folder):
 def test_a_folder_without_images_is_named(root):
     for image in (root / "nut" / "train" / "good").iterdir():
         image.unlink()
-    with pytest.raises(ValueError, match=r"train/good has no image: .* \.bmp, \.jpeg"):
+    with pytest.raises(ValueError, match=r"train/good has no image: .* \.bmp, \.dib"):
         load_mvtec_ad(root, "nut")
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 from torchvision.models import get_model
 
+from skpadim import PatchEmbedder
 from skpadim.embedding._backbones import build_backbone, lite_classifier
 from skpadim.embedding._weights import read_wheel
 
@@ -196,6 +197,13 @@ def test_timm_networks_give_their_levels_of_stride_4_8_and_16():
 def test_a_timm_transformer_gives_its_last_block():
     assert build("timm/test_vit", weights=None).layers == ("blocks.5",)
     assert maps("timm/test_vit", weights=None, size=(160, 160))[0].shape == (1, 64, 10, 10)
+
+
+def test_a_timm_transformer_of_another_stride_gives_its_last_block_at_multiples_of_its_patch():
+    embedder = PatchEmbedder("timm/vit_small_patch14_dinov2", weights=None, image_size=(56, 70))
+    assert embedder.output_shape == (4, 5, 384)
+    with pytest.raises(ValueError, match=r"56 x 64 pixels .*divisible by patch size \(14\)"):
+        embedder.set_params(image_size=(56, 64)).output_shape  # noqa: B018 (it is worked out)
 
 
 def test_levels_of_timm_come_in_the_order_asked_for():
