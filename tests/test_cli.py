@@ -20,11 +20,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 import skpadim
-from skpadim import PaDiM, PatchEmbedder
+from skpadim import Inspection, PaDiM, PatchEmbedder
 from skpadim.cli._commands import commands
+from skpadim.cli._results import Lines, _Result, row_of, to_json
 from skpadim.datasets import load_mvtec_ad, read_masks
 from skpadim.images import ImageSequence
-from skpadim.images._frames import iter_frames
+from skpadim.images._frames import Frame, iter_frames
 
 COMMAND = [sys.executable, "-m", "skpadim"]
 
@@ -362,6 +363,25 @@ def test_a_model_of_embeddings_is_refused(tmp_path):
     result = run("predict", path, "x.png")
     assert result.exit_code == 2
     assert "embeddings" in result.stderr
+
+
+# What is no number
+
+
+def test_json_is_valid_whatever_numbers_there_are():
+    values = {"score": float("nan"), "more": [1.5, {"threshold": -np.inf}], "path": "a", "n": 3}
+    expected = {"score": None, "more": [1.5, {"threshold": None}], "path": "a", "n": 3}
+    assert json.loads(to_json(values), parse_constant=pytest.fail) == expected
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", None])
+def test_a_score_that_is_no_number_is_a_defect_in_every_form(model, form):
+    inspection = Inspection(np.full((3, 3), np.nan, np.float32), -5.0, (3, 3), None)
+    row = row_of(skpadim.load(model), _Result(Frame("a.png", None, (3, 3), ""), inspection))
+    line = Lines(form, ("path", "score", "decision")).line(row)
+    assert "defective" in line
+    if form == "jsonl":
+        assert json.loads(line, parse_constant=pytest.fail)["score"] is None
 
 
 # evaluate and calibrate
