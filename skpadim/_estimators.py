@@ -1,7 +1,7 @@
 """Estimators on their way to a new fit, and warnings that point at the user's code."""
 
 import sys
-from copy import copy, deepcopy
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -27,14 +27,26 @@ def check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
             )
 
 
+def shallow_copy(estimator: Any) -> Any:
+    """Return an estimator as it is at this moment, whatever other threads do to it later."""
+    # What is called works on such a copy: a fit in another thread then cannot give it the scores of
+    # one model and the threshold of another.
+    copied = object.__new__(type(estimator))
+    # In one step: copy() takes several, and another thread can come in between.
+    copied.__dict__ = vars(estimator).copy()
+    return copied
+
+
 def unfitted_copy(estimator: Any) -> Any:
     """Return a copy of an estimator that has learnt nothing yet."""
     # Fitting happens on copies, whose state the estimator takes over once nothing can fail any
     # more: errors and Ctrl-C leave the old model.
-    model = copy(estimator)
-    for name in vars(estimator):
-        if name.endswith("_") or name in estimator._private_state:
-            delattr(model, name)
+    model = shallow_copy(estimator)
+    model.__dict__ = {
+        name: value
+        for name, value in vars(model).items()
+        if not name.endswith("_") and name not in estimator._private_state
+    }
     return model
 
 

@@ -30,6 +30,8 @@ class Inspection:
     ----------
     heatmap : ndarray of shape (height, width), float32
         The heatmap as it was given.
+    threshold : float
+        The threshold as it was given.
 
     See Also
     --------
@@ -57,7 +59,7 @@ class Inspection:
         image_size: Size | None,
     ) -> None:
         self.heatmap = heatmap
-        self._threshold = threshold
+        self.threshold = threshold
         self._frame_size = frame_size
         self._image_size = image_size
 
@@ -79,9 +81,9 @@ class Inspection:
         Returns
         -------
         int
-            +1 for good, -1 for defective.
+            +1 for good, where the score is a number and at least the threshold; -1 for defective.
         """
-        return -1 if self.score - self._threshold < 0 else 1
+        return 1 if self.score >= self.threshold else -1
 
     def heatmap_at(self, size: int | Size | str | None = None) -> NDArray[np.float32]:
         """Compute the heatmap at another size.
@@ -131,7 +133,7 @@ class Inspection:
         if self.decision == 1:
             return np.zeros(resized.shape, dtype=bool)
         # In float64, as scores are compared: float32 could turn a tie around.
-        mask = resized > np.float64(-self._threshold)
+        mask = resized > np.float64(-self.threshold)
         if not mask.any():
             # Interpolation can miss a peak that just exceeds the threshold: its place stands.
             mask.flat[resized.argmax()] = True

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
 from skpadim._embeddings import validate_embeddings
-from skpadim._estimators import check_unchanged, snapshot, unfitted_copy
+from skpadim._estimators import check_unchanged, shallow_copy, snapshot, unfitted_copy
 from skpadim._inspection import Inspection, target_size
 from skpadim._labels import only_good
 from skpadim._passes import Work, passes_over
@@ -81,15 +81,16 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     smoothing : float or Smoothing, default=4.0
         Standard deviation of the Gaussian filter on heatmaps, in pixels of the network's input (in
         grid cells with "passthrough"); 0 for none. A :class:`~skpadim.heatmaps.Smoothing` for
-        other filters, borders and interpolations. It may be changed after `fit`, but the threshold
-        then needs :meth:`calibrate`.
+        other filters, borders and interpolations. It may be changed after `fit`: the threshold is
+        stale then, and decisions warn until :meth:`calibrate` has set it anew.
     contamination : "auto" or float, default="auto"
         With "auto" the threshold comes from `false_alarm_rate`. A share in (0, 0.5] of the training
         images that are defective: that share of them falls below the threshold.
     false_alarm_rate : float, default=0.05
         Share of fresh good images that may be called defective. The threshold is the conformal
         quantile of leave-one-out scores: each training image is scored by the model fitted
-        without it, in closed form.
+        without it, in closed form. It may be changed after `fit`, and the threshold follows, unless
+        it was set by hand.
     memory : str or object with the joblib.Memory interface, default=None
         Where to keep embeddings, so that a search over what comes after them embeds no image
         twice. By default nothing is kept.
@@ -115,7 +116,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     components_ : ndarray or None
         Indices of the dimensions kept, or the projection, or None if nothing is reduced.
     offset_ : float
-        The threshold on scores: ``decision_function = score_samples - offset_``. It may be set.
+        The threshold on scores: ``decision_function = score_samples - offset_``. It follows
+        `false_alarm_rate`, and may be set by hand.
     calibration_scores_ : ndarray of shape (n_images,), float64
         The scores that `offset_` was chosen from: leave-one-out scores of the training images, or
         those given to `calibrate`.
@@ -162,10 +164,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             None,
         ],
         "reduction": [StrOptions({"random", "stratified", *PROJECTIONS}), "array-like"],
-        "reg_covar": [Interval(Real, 0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0, np.inf, closed="left")],
         "reg_relative": ["boolean"],
         "compact": ["boolean"],
-        "smoothing": [Interval(Real, 0, None, closed="left"), Smoothing],
+        "smoothing": [Interval(Real, 0, np.inf, closed="left"), Smoothing],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
         "memory": [str, HasMethods(["cache"]), None],
@@ -174,7 +176,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    _private_state = ("_stream_parameters",)
+    _private_state = ("_stream_parameters", "_choice")
 
     def __init__(
         self,
@@ -282,7 +284,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         stream = model._start(X, y, at_least=2)
         gaussian = model._make_gaussian()
         gaussian._check_memory(len(stream), prod(stream.grid_shape), stream.n_channels)
-        passes = passes_over(stream, self.n_jobs, _SPOOL_BYTES)
+        passes = passes_over(stream, model.n_jobs, _SPOOL_BYTES)
         with closing(passes.learn()) as steps:
             moments = _last(task.follow("learn", steps, passes.n_steps))
         distances = gaussian._learn(moments)
@@ -291,7 +293,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         work = partial(_scores, heatmaps=model._heatmaps(distances))
         with closing(passes.map(work, "Calibrating")) as steps:
             scores = np.concatenate(list(task.follow("calibrate", steps, passes.n_steps)))
-        model._set_offset(scores, self.contamination)
+        model._set_offset(scores, "fit")
         self._become(model)
         task.end(X, y)
         return self
@@ -322,17 +324,18 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             If a parameter that the moments depend on has changed since the first images, or as
             in `fit`.
         """
-        self._validate_params()
-        if hasattr(self, "gaussian_"):
-            check_unchanged(self._stream_parameters, self._get_stream_parameters())
-            model, stream = copy(self), self._open(X, y)
-            gaussian = copy(self.gaussian_).set_params(
-                reg_covar=self.reg_covar, reg_relative=self.reg_relative, compact=self.compact
+        model = shallow_copy(self)
+        model._validate_params()
+        if hasattr(model, "gaussian_"):
+            check_unchanged(model._stream_parameters, model._get_stream_parameters())
+            stream = model._open(X, y)
+            gaussian = copy(model.gaussian_).set_params(
+                reg_covar=model.reg_covar, reg_relative=model.reg_relative, compact=model.compact
             )
         else:
-            model = unfitted_copy(self)
+            model = unfitted_copy(model)
             stream, gaussian = model._start(X, y), model._make_gaussian()
-        with closing(passes_over(stream, self.n_jobs).learn()) as steps:
+        with closing(passes_over(stream, model.n_jobs).learn()) as steps:
             moments = _last(steps)
         model._set_fitted(stream, gaussian.partial_fit_moments(moments))
         return self._become(model)
@@ -350,8 +353,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         ndarray of shape (n_images,), float64
             ``-predict_heatmap(X).max(axis=(1, 2))``.
         """
-        stream = self._open(X)
-        return self._map(partial(_scores, heatmaps=self._heatmaps()), stream)
+        model = shallow_copy(self)
+        stream = model._open(X)
+        return model._map(partial(_scores, heatmaps=model._heatmaps()), stream)
 
     def predict_heatmap(
         self, X: Any, size: int | tuple[int, int] | str | None = None
@@ -379,7 +383,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         ValueError
             If `size` is none of these.
         """
-        return self._collect(X, size, Inspection.heatmap_at, np.float32)
+        return shallow_copy(self)._collect(X, size, Inspection.heatmap_at, np.float32)
 
     def predict_mask(
         self, X: Any, size: int | tuple[int, int] | str | None = None
@@ -399,9 +403,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             True where the heatmap exceeds the threshold ``-offset_``. At every size, an image has
             such a pixel exactly if `predict` calls it defective.
         """
-        self._check_fitted()
-        check_calibrated(self)
-        return self._collect(X, size, Inspection.mask_at, np.bool_)
+        model = shallow_copy(self)
+        model._check_fitted()
+        check_calibrated(model)
+        return model._collect(X, size, Inspection.mask_at, np.bool_)
 
     def iter_inspect(self, X: Any) -> Generator[Inspection, None, None]:
         """Inspect images one by one: score, decision, heatmap and mask from one pass.
@@ -424,10 +429,11 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         TypeError, ValueError
             At once, if X is not images, or an image cannot be used.
         """
-        self._check_fitted()
-        check_calibrated(self)
+        model = shallow_copy(self)
+        model._check_fitted()
+        check_calibrated(model)
         # No yield here, or errors would wait for the first image.
-        return self._inspect(self._open(X))
+        return model._inspect(model._open(X))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log-likelihood of a patch.
@@ -446,9 +452,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         float
             Mean over images and positions of the logarithm of the Gaussian density.
         """
-        stream = self._open(X)
-        work = partial(_log_likelihoods, gaussian=self._gaussian_alone())
-        return float(self._map(work, stream).mean())
+        model = shallow_copy(self)
+        stream = model._open(X)
+        work = partial(_log_likelihoods, gaussian=model._gaussian_alone())
+        return float(model._map(work, stream).mean())
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "gaussian_")
@@ -521,8 +528,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
 
     def _set_fitted(self, stream: Stream, gaussian: PatchGaussian) -> None:
         """Set what was learnt; a threshold of before does not hold any more."""
-        for name in ("offset_", "calibration_scores_"):
-            self.__dict__.pop(name, None)
+        self._drop_threshold()
         self.embedder_ = stream.embedder
         if stream.embedder.weights_hash is not None:
             self.grid_shape_: tuple[int, ...] = stream.grid_shape
@@ -543,12 +549,18 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
                     parameters[f"embedder__{name}"] = value
         return parameters
 
+    def _get_score_parameters(self) -> dict[str, Any]:
+        smoothing = Smoothing.of(self.smoothing)
+        smoothing._validate_params()
+        parameters = smoothing.get_params(deep=False)
+        size = parameters.pop("size")
+        return {"smoothing": size} | {f"smoothing__{name}": parameters[name] for name in parameters}
+
     def _map(self, work: Work, stream: Stream) -> NDArray:
         with closing(passes_over(stream, self.n_jobs).map(work, "Scoring")) as steps:
             return np.concatenate(list(steps))
 
     def _inspect(self, stream: Stream) -> Generator[Inspection, None, None]:
-        # All that decides is taken now: a fit meanwhile changes nothing.
         threshold = getattr(self, "offset_", np.nan)  # which heatmaps do not need
         heatmaps = passes_over(stream, self.n_jobs).map(self._heatmaps(), "Scoring")
         return _inspections(heatmaps, threshold, stream.frame_size, stream.image_sizes)
@@ -579,12 +591,15 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             # Embeddings are not checked again: they were when they were made, or came in.
             distances = gaussian._distances
         height, width = (1, 1, *self.grid_shape_)[-2:]
+        # A copy, which no other thread changes, and found valid before long work.
+        smoothing = shallow_copy(Smoothing.of(self.smoothing))
+        smoothing._validate_params()
         return partial(
             _heatmaps,
             distances=distances,
             grid_shape=(height, width),
             size=self.embedder_.input_size,
-            smoothing=self.smoothing,
+            smoothing=smoothing,
         )
 
     def _gaussian_alone(self) -> PatchGaussian:
@@ -624,7 +639,7 @@ def _heatmaps(
     distances: Work,
     grid_shape: Size,
     size: Size,
-    smoothing: float | Smoothing,
+    smoothing: Smoothing,
 ) -> NDArray[np.float32]:
     maps = distances(batch).reshape(len(batch), *grid_shape)
     return to_heatmaps(maps, size, smoothing=smoothing)

@@ -10,7 +10,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skpadim._sizes import Size, check_size
-from skpadim._threads import ONE_BLAS_THREAD
+from skpadim._threads import one_blas_thread
+
+# Distances are taken for no larger, so that a heatmap is finite: infinity times a weight of 0 is no
+# number. It leaves room in float32 for weights that overshoot.
+LARGEST = 1e30
 
 __all__ = ["Smoothing", "heatmap_scores", "resize_heatmaps", "to_heatmaps"]
 
@@ -59,7 +63,7 @@ class Smoothing(BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "size": [Interval(Real, 0, None, closed="left")],
+        "size": [Interval(Real, 0, np.inf, closed="left")],
         "filter": [StrOptions({"gaussian", "uniform"})],
         "mode": [StrOptions({"reflect", "mirror", "constant"})],
         "interpolation": [StrOptions({"nearest", "bilinear", "bicubic"})],
@@ -149,7 +153,7 @@ def to_heatmaps(
     Parameters
     ----------
     distances : ndarray of shape (n_samples, grid_height, grid_width)
-        Distances of patches.
+        Distances of patches. What is larger than 1e30, or no number, counts as 1e30.
     size : int or (int, int)
         Height and width of the heatmaps, in pixels; one number is both.
     smoothing : float or Smoothing, default=4.0
@@ -159,7 +163,7 @@ def to_heatmaps(
     Returns
     -------
     ndarray of shape (n_samples, height, width), float32
-        Heatmaps; larger is more anomalous.
+        Heatmaps, all finite; larger is more anomalous.
 
     Raises
     ------
@@ -187,8 +191,10 @@ def to_heatmaps(
     # Row by row of the result, in float32: a product of the whole batch by one matrix would let
     # the rounding of a heatmap depend on how many images share its batch.
     # After a product, BLAS's own threads stay awake for a while, and slow the network down by half.
-    with ONE_BLAS_THREAD:
-        return np.matmul(np.matmul(rows, distances.astype(np.float32, copy=False)), columns.T)
+    # fmin takes the other one where one is no number.
+    maps = np.fmin(distances, LARGEST).astype(np.float32, copy=False)
+    with one_blas_thread():
+        return np.matmul(np.matmul(rows, maps), columns.T)
 
 
 def resize_heatmaps(heatmaps: NDArray, size: int | Size) -> NDArray[np.float32]:

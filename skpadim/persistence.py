@@ -22,10 +22,12 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from skpadim._estimators import shallow_copy
 from skpadim._files import check_new_file, new_file
 from skpadim._model_files import FORMAT, checksum, read_model_file, refusal
 from skpadim._padim import PaDiM
 from skpadim._sizes import check_size
+from skpadim._threshold import check_calibrated
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._passthrough import Passthrough
 from skpadim.gaussian import PatchGaussian, PatchMoments
@@ -116,7 +118,10 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
             f"detector has type {type(detector).__name__}; it must be a fitted PaDiM. For other "
             "estimators and pipelines there are joblib and skops."
         )
+    detector = shallow_copy(detector)
     check_is_fitted(detector, "gaussian_")
+    if hasattr(detector, "offset_"):
+        check_calibrated(detector)
     path = Path(path)
     check_new_file(path, overwrite=overwrite)
     arrays: dict[str, NDArray] = {}
@@ -205,9 +210,13 @@ def _record_detector(detector: PaDiM, arrays: dict[str, NDArray]) -> dict[str, A
         "gaussian_": _record_gaussian(detector.gaussian_, arrays),
         "stream_parameters": _encode_parameters(detector._stream_parameters),
     }
-    for name in ("grid_shape_", "n_samples_seen_", "weights_hash_", "n_features_in_", "offset_"):
+    for name in ("grid_shape_", "n_samples_seen_", "weights_hash_", "n_features_in_"):
         if hasattr(detector, name):
             record[name] = _encode(getattr(detector, name), name)
+    if hasattr(detector, "offset_"):
+        record["offset_"], choice = detector._threshold()
+        if choice is not None:
+            record["threshold"] = _encode_parameters(choice._asdict())
     if hasattr(detector, "feature_names_in_"):
         record["feature_names_in_"] = detector.feature_names_in_.tolist()
     if hasattr(detector, "calibration_scores_"):
@@ -254,6 +263,8 @@ def _encode(value: Any, name: str) -> Any:
         return {"file": Path(value).name}
     if isinstance(value, Passthrough):
         return "passthrough"
+    if isinstance(value, dict):
+        return _encode_parameters(value)
     if isinstance(value, PatchEmbedder | Smoothing):
         return _encode_parameters(value.get_params(deep=False))
     if isinstance(value, np.ndarray | np.generic):
@@ -361,12 +372,12 @@ def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: 
         offset = record["offset_"]
         if not isinstance(offset, float | int) or isnan(offset):
             raise ValueError(f"its threshold is {offset!r}")
-        detector.offset_ = offset
         # Not there if the user has set a threshold after partial_fit.
         if "calibration_scores" in arrays:
             shape = (None,)
             scores = _array(arrays, "calibration_scores", shape, ("float64",))
             detector.calibration_scores_ = scores
+        detector._restore_threshold(float(offset), record.get("threshold"))
     return detector
 
 

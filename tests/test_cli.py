@@ -22,14 +22,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import skpadim
-from skpadim import PaDiM, PatchEmbedder
+from skpadim import Inspection, PaDiM, PatchEmbedder
 from skpadim.cli._commands import commands
+from skpadim.cli._results import Lines, _Result, row_of, to_json
 from skpadim.cli._text import from_cell, to_cell, visible
 from skpadim.cli._watch import NewFiles
 from skpadim.cli._words import in_words
 from skpadim.datasets import load_mvtec_ad, read_masks
 from skpadim.images import ImageSequence
-from skpadim.images._frames import iter_frames
+from skpadim.images._frames import Frame, iter_frames
 
 COMMAND = [sys.executable, "-m", "skpadim"]
 
@@ -376,12 +377,12 @@ def test_a_model_of_embeddings_is_refused(tmp_path):
 def test_predict_tells_what_it_has_passed_over(parts, model, tmp_path, unreadable):
     save_image(parts.images[24], tmp_path / "a.png")
     (tmp_path / "notes.txt").touch()
-    result = run("predict", model, tmp_path, "--engine", "torch")
+    result = run("predict", model, tmp_path)
     assert result.exit_code == 0
     assert "passed over: 1 .txt\n1 image: 1 good" in result.stderr
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
     folder = unreadable("b")
-    result = run("predict", model, tmp_path, "--engine", "torch", "--quiet")
+    result = run("predict", model, tmp_path, "--quiet")
     assert result.exit_code == 2  # not all has been seen
     assert result.stdout.count("\n") == 1
     assert f"Warning: {str(tmp_path / 'gone.png')!r} is a link that leads nowhere" in result.stderr
@@ -402,7 +403,7 @@ def test_a_name_that_no_mask_can_have_is_one_error(parts, model, tmp_path):
     for name in (long, "a.png", "b.png", "c.png"):
         save_image(parts.images[33], images / name)
     (masks / "b.png.mask.png").mkdir(parents=True)
-    options = ["--masks", masks, "--overwrite", "--jsonl", "--engine", "torch"]
+    options = ["--masks", masks, "--overwrite", "--jsonl"]
     result = run("predict", model, images, *options)
     assert result.exit_code == 2
     reasons = {Path(row["path"]).name: (row["decision"], row["error"]) for row in rows_of(result)}
@@ -442,7 +443,7 @@ def test_errors_speak_of_files(parts, model, tmp_path):
     number = tmp_path / "image_size/number.tiff"
     save_image(np.zeros((8, 8), np.int32), number)
     folder = number.parent
-    (row,) = rows_of(run("predict", model, number, "--jsonl", "--engine", "torch"))
+    (row,) = rows_of(run("predict", model, number, "--jsonl"))
     assert row["error"].endswith(
         "Scale them to 0 ... 255, in 8 bits, or to [0, 1] as 32-bit floating point."
     )
@@ -490,7 +491,7 @@ def odd(parts, tmp_path):
 
 
 def test_no_name_moves_the_cursor_or_makes_a_line(model, odd):
-    result = run("predict", model, odd, "--engine", "torch")
+    result = run("predict", model, odd)
     lines = result.stdout_bytes.decode(errors="surrogateescape").split("\n")
     assert len(lines) == len(NAMES) + 1
     assert all(line == visible(line) for line in lines)
@@ -500,15 +501,13 @@ def test_no_name_moves_the_cursor_or_makes_a_line(model, odd):
 
 
 def test_json_lines_have_the_names_exactly(model, odd):
-    found = [
-        row["path"] for row in rows_of(run("predict", model, odd, "--jsonl", "--engine", "torch"))
-    ]
+    found = [row["path"] for row in rows_of(run("predict", model, odd, "--jsonl"))]
     assert sorted(found) == sorted(str(odd / name) for name in NAMES)
 
 
 def test_cells_of_names_are_safe_and_numbers_stay_numbers(model, odd, monkeypatch):
     monkeypatch.chdir(odd)
-    result = run("predict", model, "--csv", "--engine", "torch", "--", *NAMES)
+    result = run("predict", model, "--csv", "--", *NAMES)
     text = result.stdout_bytes.decode(errors="surrogateescape")
     assert text.count("\n") == len(NAMES) + 1
     rows = list(csv.DictReader(text.split("\n")))
@@ -523,6 +522,25 @@ def test_errors_do_not_pass_control_characters_on(model, tmp_path):
     assert result.exit_code == 2
     assert "\\x1b[2K has no image" in result.stderr
     assert "\x1b" not in result.stderr
+
+
+# What is no number
+
+
+def test_json_is_valid_whatever_numbers_there_are():
+    values = {"score": float("nan"), "more": [1.5, {"threshold": -np.inf}], "path": "a", "n": 3}
+    expected = {"score": None, "more": [1.5, {"threshold": None}], "path": "a", "n": 3}
+    assert json.loads(to_json(values), parse_constant=pytest.fail) == expected
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", None])
+def test_a_score_that_is_no_number_is_a_defect_in_every_form(model, form):
+    inspection = Inspection(np.full((3, 3), np.nan, np.float32), -5.0, (3, 3), None)
+    row = row_of(skpadim.load(model), _Result(Frame("a.png", None, (3, 3), ""), inspection))
+    line = Lines(form, ("path", "score", "decision")).line(row)
+    assert "defective" in line
+    if form == "jsonl":
+        assert json.loads(line, parse_constant=pytest.fail)["score"] is None
 
 
 # evaluate and calibrate
@@ -736,10 +754,10 @@ def test_the_results_are_the_memory(parts, model, tmp_path, name):
 @pytest.mark.parametrize("name", ["results.csv", "results.jsonl"])
 def test_the_memory_knows_all_names(model, odd, tmp_path, name):
     output = tmp_path / name
-    watch_once(model, odd, output, "--engine", "torch")
+    watch_once(model, odd, output)
     content = output.read_bytes()
     assert content.count(b"\n") == len(NAMES) + (name == "results.csv")
-    assert watch_once(model, odd, output, "--engine", "torch").exit_code == 0
+    assert watch_once(model, odd, output).exit_code == 0
     assert output.read_bytes() == content
 
 
@@ -749,14 +767,14 @@ def test_watch_goes_on_beside_what_cannot_be_read(parts, model, tmp_path, unread
     (tmp_path / "c.png").symlink_to(tmp_path / "c.png")
     os.utime(save_image(parts.images[24], tmp_path / "d.png"), (2**40, 2**40))  # in year 36812
     (tmp_path / "e.txt").touch()
-    result = watch_once(model, tmp_path, tmp_path / "results.csv", "--engine", "torch")
+    result = watch_once(model, tmp_path, tmp_path / "results.csv")
     assert result.exit_code == 2
     assert "2 images: 2 good" in result.stderr
     assert result.stderr.count(f"Warning: {str(folder)!r} cannot be read") == 1
     assert result.stderr.count("c.png' is a link that leads nowhere; trying again") == 1
     assert result.stderr.count("passed over: 1 .txt\n") == 1  # its own file is none
     content = (tmp_path / "results.csv").read_bytes()
-    watch_once(model, tmp_path, tmp_path / "results.csv", "--engine", "torch")
+    watch_once(model, tmp_path, tmp_path / "results.csv")
     assert (tmp_path / "results.csv").read_bytes() == content
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import venv
-from copy import copy
+from copy import copy, deepcopy
 from functools import partial
 
 import numpy as np
@@ -316,9 +316,37 @@ def test_a_score_at_the_threshold_is_good(on_embeddings, tmp_path):
     assert_array_equal(outputs["decision"], np.where(scores < scores[2], -1, 1))
 
 
-def test_what_is_not_a_number_is_defective(on_embeddings, tmp_path):
-    X = np.full((1, *GRID, N_FEATURES), np.nan, np.float32)
-    assert by_onnx(export_onnx(on_embeddings, tmp_path / "a.onnx"), X)["decision"] == [-1]
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_not_a_number_is_defective(tmp_path, runtime, dtype):
+    """As far away as can be, as for the detector, and in finite numbers."""
+    X = np.random.default_rng(0).normal(size=(30, *GRID, N_FEATURES)).astype(dtype)
+    detector = PaDiM(embedder="passthrough", smoothing=0.5).fit(X)
+    X[0], X[1, 2, 1, 3], X[2] = np.nan, np.finfo(dtype).max, np.inf
+    export, run = {
+        "onnx": (export_onnx, by_onnx),
+        "openvino": (export_openvino, by_openvino),
+    }[runtime]
+    outputs = run(export(detector, tmp_path / {"onnx": "a.onnx", "openvino": "a.xml"}[runtime]), X)
+    assert_array_equal(outputs["decision"][:3], -1)
+    assert np.isfinite(outputs["heatmap"]).all()
+    assert np.isfinite(outputs["score"]).all()
+    assert_allclose(outputs["heatmap"][1], detector.predict_heatmap(X[1:2])[0], rtol=1e-3)
+    assert_same({name: values[3:] for name, values in outputs.items()}, detector, X[3:])
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_nothing_is_good_by_a_graph_of_a_model_that_holds_nan(detector, parts, tmp_path, runtime):
+    detector = deepcopy(detector)
+    detector.gaussian_.location_[20, 3] = np.nan
+    images = at_size(parts.images, (64, 64))
+    assert_array_equal(detector.predict(images), -1)
+    if runtime == "onnx":
+        outputs = by_onnx(export_onnx(detector, tmp_path / "a.onnx"), images)
+    else:
+        outputs = by_openvino(export_openvino(detector, tmp_path / "a.xml"), images)
+    assert_array_equal(outputs["decision"], -1)
+    close(outputs["heatmap"], detector.predict_heatmap(images), atol=1e-5)
 
 
 def test_the_threshold_can_be_changed_in_the_file(detector, parts, tmp_path):

@@ -60,6 +60,19 @@ def test_filters_and_borders_are_those_of_scipy(grid, size, smoothing, mode, int
     np.testing.assert_allclose(heatmaps, expected, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, np.finfo(np.float32).max])
+def test_what_is_no_number_or_too_large_counts_as_1e30(value):
+    distances = np.random.default_rng(0).random((2, 3, 4))
+    distances[0, 1, 2] = value
+    expected = distances.copy()
+    expected[0, 1, 2] = 1e30
+    heatmaps = to_heatmaps(distances, (9, 16), smoothing=Smoothing(1, interpolation="bicubic"))
+    assert np.isfinite(heatmaps).all()
+    np.testing.assert_array_equal(
+        heatmaps, to_heatmaps(expected, (9, 16), smoothing=Smoothing(1, interpolation="bicubic"))
+    )
+
+
 def test_nearest_heatmaps_without_smoothing_have_the_largest_distance_as_their_maximum():
     distances = np.random.default_rng(0).uniform(size=(3, 28, 28)).astype(np.float32)
     heatmaps = to_heatmaps(distances, (224, 224), smoothing=Smoothing(0, interpolation="nearest"))

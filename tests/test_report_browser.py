@@ -164,6 +164,16 @@ def pixels_inside(page, kind, width, height):
 # What is seen at first. That nothing is complained of or fetched, every test holds.
 
 
+def test_a_score_that_is_no_number_is_no_good_image(open_page, labelled, tmp_path):
+    """JSON has null for it, which JavaScript compares as 0, above every threshold."""
+    content = labelled.read_text()
+    scores = re.findall(r'"score": (-[\d.]+)', content)
+    path = tmp_path / "null.html"
+    path.write_text(content.replace(f'"score": {scores[-1]}', '"score": null'))
+    page = open_page(path)
+    assert outcomes(page)[indices(page)[-1]] in ("Defective", "False alarm")
+
+
 def test_images_come_in_the_order_of_their_scores(page, detector, new):
     scores = detector.score_samples(new.images)
     assert indices(page) == np.argsort(scores, kind="stable").tolist()

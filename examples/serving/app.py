@@ -77,4 +77,4 @@ def predict(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
     detector = request.app.state.detector
     (inspection,) = detector.iter_inspect(images)
     decision = "good" if inspection.decision == 1 else "defective"
-    return {"decision": decision, "score": inspection.score, "threshold": detector.offset_}
+    return {"decision": decision, "score": inspection.score, "threshold": inspection.threshold}

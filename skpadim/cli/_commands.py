@@ -3,7 +3,6 @@
 What a command needs is imported when it runs: help, completion and wrong arguments take no time.
 """
 
-import json
 import os
 import sys
 from collections import Counter
@@ -40,6 +39,7 @@ from skpadim.cli._results import (
     summary,
     table,
     times,
+    to_json,
     write_pictures,
 )
 from skpadim.cli._text import visible
@@ -433,7 +433,7 @@ def _evaluate(model: Path, folder: Path, as_json: bool, **network: Any) -> None:
     heatmaps = np.asarray(detector.predict_heatmap(data.X_test))
     masks = read_masks(data.masks_test, heatmaps.shape[1:])
     scores = heatmap_scores(heatmaps)
-    alarms = scores < detector.offset_
+    alarms = ~(scores >= detector.offset_)
     figures = {
         "image_auroc": float(roc_auc_score(defective, -scores)),
         "image_average_precision": float(average_precision_score(defective, -scores)),
@@ -446,7 +446,7 @@ def _evaluate(model: Path, folder: Path, as_json: bool, **network: Any) -> None:
         "n_missed": int(np.sum(~alarms & defective)),
     }
     if as_json:
-        click.echo(json.dumps(figures))
+        click.echo(to_json(figures))
         return
     table(
         {
@@ -499,13 +499,12 @@ def _calibrate(
     detector = load_detector(model, network, decides=False).set_params(verbose=on_terminal())
     # The model as it was: how it ran here is not to be written.
     calibrated = load(model, weights=network["weights"])
+    before = getattr(calibrated, "offset_", None)
     if false_alarm_rate is not None:
         for other in (detector, calibrated):
             other.set_params(false_alarm_rate=false_alarm_rate)
     detector.calibrate(images)
-    before = getattr(calibrated, "offset_", None)
-    calibrated.offset_ = detector.offset_
-    calibrated.calibration_scores_ = detector.calibration_scores_
+    calibrated._take_threshold(detector)
     save(calibrated, output or model, overwrite=overwrite or output is None)
     change = "" if before is None else f", was {before:.2f}"
     source = n_images(len(images))
@@ -597,7 +596,7 @@ def _info(model: Path, as_json: bool) -> None:
 
     header = read_header(model)
     if as_json:
-        click.echo(json.dumps(header._asdict()))
+        click.echo(to_json(header._asdict()))
         return
     detector, embedder = header.detector, header.detector["embedder_"]
     rows = {"file": f"{model}, {model.stat().st_size / 1e6:.1f} MB, format {header.format}"}

@@ -57,6 +57,7 @@ class NumberOrShare(click.ParamType):
 def load_detector(model: Path, network: dict[str, Any], *, decides: bool = True) -> "PaDiM":
     """Read a detector of images, to be run as the options say; one that decides has a threshold."""
     from skpadim import PatchEmbedder, load
+    from skpadim._threshold import check_calibrated
 
     network = {name: value for name, value in network.items() if value is not None}
     detector = load(model, weights=network.pop("weights", None))
@@ -67,6 +68,8 @@ def load_detector(model: Path, network: dict[str, Any], *, decides: bool = True)
             embedder.set_params(**network)
     if decides and not hasattr(detector, "offset_"):
         raise InputError(f"{model} has no threshold yet: skpadim calibrate {model} GOOD_DIR")
+    if decides:
+        check_calibrated(detector)
     return detector
 
 

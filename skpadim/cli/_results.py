@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -85,7 +86,7 @@ class Lines:
         if self.form == "csv":
             return self._csv(list(values.values()))
         if self.form == "jsonl":
-            return json.dumps(values) + "\n"
+            return to_json(values) + "\n"
         score = "" if row["score"] is None else f"{row['score']:.2f}"
         reason = "" if row["error"] is None else f": {row['error']}"
         return f"{row['decision']:<9} {score:>9}  {visible(row['path'] + reason)}\n"
@@ -105,6 +106,19 @@ class Lines:
         cells = [to_cell(value) if isinstance(value, str) else value for value in values]
         csv.writer(text, lineterminator="\n").writerow(cells)
         return text.getvalue()
+
+
+def to_json(value: Any) -> str:
+    """Write JSON that is valid: null stands for numbers that it does not have."""
+
+    def written(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: written(item) for name, item in part.items()}
+        if isinstance(part, list | tuple):
+            return [written(item) for item in part]
+        return None if isinstance(part, float) and not math.isfinite(part) else part
+
+    return json.dumps(written(value), allow_nan=False)
 
 
 def echo(text: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from skpadim._estimators import shallow_copy
 from skpadim._labels import image_labels
 from skpadim._masks import read_masks_at
 from skpadim._threshold import check_calibrated
@@ -147,6 +148,7 @@ class HeatmapDisplay:
         """
         import_pyplot()
         check_heatmap_detector(detector)
+        detector = shallow_copy(detector)
         check_calibrated(detector)
         images = ImageSequence(X)
         y = image_labels(y, len(images))
@@ -337,7 +339,7 @@ class HeatmapDisplay:
         return -float(self.heatmaps[index].max())
 
     def _is_defective(self, index: int) -> bool:
-        return self._score(index) < self.offset
+        return not self._score(index) >= self.offset
 
     def _label(self, index: int) -> None:
         defective = self._is_defective(index)

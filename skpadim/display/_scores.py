@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skpadim._estimators import shallow_copy
 from skpadim._labels import image_labels
 from skpadim._threshold import check_calibrated
 from skpadim.display._drawing import (
@@ -118,6 +119,8 @@ class ScoreDisplay:
             nor -1.
         """
         import_pyplot()
+        if not isinstance(detector, Pipeline):
+            detector = shallow_copy(detector)
         final = detector[-1] if isinstance(detector, Pipeline) else detector
         check_is_fitted(final)
         check_calibrated(final)
@@ -234,7 +237,7 @@ class ScoreDisplay:
             self.scatters_[name] = self.ax_.scatter(
                 scores, heights, **{**style, **(scatter_kwargs or {})}
             )
-            alarms = np.count_nonzero(scores < self.offset)
+            alarms = np.count_nonzero(~(scores >= self.offset))
             names.append(f"{name}\n{alarms} of {len(scores)} below")
         self.line_ = self.ax_.axvline(
             self.offset, **{"color": "black", "linewidth": 1, **(line_kwargs or {})}

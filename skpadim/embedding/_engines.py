@@ -2,8 +2,6 @@
 
 import importlib
 import sys
-import threading
-import warnings
 from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from skpadim._sizes import Size
+from skpadim._warnings import ignoring
 from skpadim.embedding._alignment import align
+from skpadim.embedding._building import BUILDING
 from skpadim.embedding._extractor import MapExtractor
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ _CPU_PIXELS = 4 * 224 * 224
 # Largest difference from torch, relative to the largest embedding, of a network that is taken for
 # converted correctly.
 _TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
-
-# Half a module is not to be used, and filters of warnings are those of all threads.
-CONVERTING = threading.RLock()
 
 
 class Engine(ABC):
@@ -171,7 +168,7 @@ def import_without_telemetry(name: str) -> Any:
     # With it, the import alone connects to a server of statistics and leaves an identifier in the
     # home directory. Nobody has asked for that.
     modules: Any = sys.modules
-    with CONVERTING:
+    with BUILDING:
         if modules.get(name):
             return modules[name]
         hidden = "openvino_telemetry" not in modules
@@ -191,11 +188,10 @@ def _to_openvino(network: PatchNetwork, input_size: Size) -> "openvino.Model":
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     image = torch.zeros((1, *input_size, 3), dtype=torch.uint8)
-    with CONVERTING, torch.no_grad(), warnings.catch_warnings():
-        # That sizes become constants is wanted here, and the ways that do not call this one
-        # deprecated take seconds.
-        for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
-            warnings.simplefilter("ignore", category)
+    # That sizes become constants is wanted here, and the ways that do not call this one deprecated
+    # take seconds.
+    expected = ignoring(torch.jit.TracerWarning, FutureWarning, DeprecationWarning)
+    with BUILDING, torch.no_grad(), expected:
         traced = torch.jit.trace(network, image, check_trace=False)
     # By the frontend itself: openvino.convert_model runs the network three times more to check the
     # trace, and imports much to do so.

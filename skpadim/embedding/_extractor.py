@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skpadim._sizes import Size
 from skpadim.embedding._backbones import Backbone
+from skpadim.embedding._building import BUILDING, survive_forks
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +18,7 @@ class MapExtractor:
     def __init__(self, backbone: Backbone, device: "torch.device") -> None:
         import torch
 
+        survive_forks()
         # Images come with their channels last. Convolutions and pooling are faster so, on
         # processors most of all, and the embeddings need no rearrangement in the end.
         self.network = backbone.network.to(device).to(memory_format=torch.channels_last)
@@ -57,7 +59,9 @@ class MapExtractor:
     def map_shapes(self, input_size: Size) -> list[tuple[int, int, int]]:
         """Return (channels, rows, columns) of each layer's map, by running the network once."""
         if input_size not in self._map_shapes:
-            self._map_shapes[input_size] = self._find_map_shapes(input_size)
+            with BUILDING:
+                if input_size not in self._map_shapes:
+                    self._map_shapes[input_size] = self._find_map_shapes(input_size)
         return self._map_shapes[input_size]
 
     def _find_map_shapes(self, input_size: Size) -> list[tuple[int, int, int]]:

@@ -1,13 +1,13 @@
 """Networks as ONNX nodes."""
 
 import io
-import warnings
 from typing import Any
 
 import torch
 
 from skpadim._sizes import Size
-from skpadim.embedding._engines import CONVERTING
+from skpadim._warnings import ignoring
+from skpadim.embedding._building import BUILDING
 from skpadim.embedding._extractor import MapExtractor
 
 # Largest difference of a trace from its network, relative to the largest value of a map.
@@ -21,8 +21,7 @@ def network_to_onnx(extractor: MapExtractor, input_size: Size, opset: int) -> by
     content: Any = io.BytesIO()  # which is taken, but not declared
     # torch.onnx's other exporter takes no hooks, needs packages of its own, and has come after
     # torch 2.4. This one warns that it is old, and that sizes become constants, which is wanted.
-    with CONVERTING, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with BUILDING, torch.no_grad(), ignoring(Warning):
         try:
             traced = torch.jit.trace(network, image, check_trace=False)
             _check(traced, network, image)

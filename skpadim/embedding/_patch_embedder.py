@@ -19,6 +19,7 @@ from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
 from skpadim._sizes import Size, check_size
 from skpadim.embedding._backbones import build_backbone
+from skpadim.embedding._building import BUILDING
 from skpadim.embedding._extractor import MapExtractor, resolve_device
 from skpadim.images import ImageSequence, center_crop_slices, iter_batches
 from skpadim.images._batches import RESAMPLING
@@ -418,12 +419,13 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         """Return the network for the present parameters, built if need be."""
         layers = None if self.layers is None else tuple(map(str, self.layers))
         key = (self.backbone, layers, self.weights, self.device, self.random_state)
-        kept = _EXTRACTORS.get(self)
-        if kept is None or kept[0] != key:
+
+        def build() -> MapExtractor:
             device = resolve_device(self.device)
             backbone = build_backbone(self.backbone, layers, self.weights, self.random_state)
-            _EXTRACTORS[self] = kept = (key, MapExtractor(backbone, device))
-        return kept[1]
+            return MapExtractor(backbone, device)
+
+        return _kept(_EXTRACTORS, self, key, build)
 
     def _engine(self, channels: NDArray[np.intp] | None) -> "Engine":
         """Return what embeds images with the present parameters, made if need be."""
@@ -438,12 +440,13 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         }
         selection = None if channels is None else tuple(channels.tolist())
         key = (extractor, self.engine, size, precision, *alignment.values(), selection)
-        kept = _ENGINES.get(self)
-        if kept is None or kept[0] != key:
-            alignment["channels"] = channels
-            engine = make_engine(self.engine, extractor, size, precision, alignment)
-            _ENGINES[self] = kept = (key, engine)
-        return kept[1]
+        alignment["channels"] = channels
+        return _kept(
+            _ENGINES,
+            self,
+            key,
+            lambda: make_engine(self.engine, extractor, size, precision, alignment),
+        )
 
     def _check_finite(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         # The sum is quick, but can overflow where no embedding has.
@@ -464,6 +467,22 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
+
+
+def _kept(
+    store: "WeakKeyDictionary[PatchEmbedder, tuple[tuple, Any]]",
+    embedder: PatchEmbedder,
+    key: tuple,
+    build: Callable[[], Any],
+) -> Any:
+    """Return what an estimator has, built if need be, by one thread while the others wait."""
+    kept = store.get(embedder)
+    if kept is None or kept[0] != key:
+        with BUILDING:
+            kept = store.get(embedder)
+            if kept is None or kept[0] != key:
+                store[embedder] = kept = (key, build())
+    return kept[1]
 
 
 def _name(backbone: Any) -> str:

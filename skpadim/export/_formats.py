@@ -11,6 +11,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skpadim._estimators import shallow_copy
 from skpadim._files import check_new_file, new_file
 from skpadim._padim import PaDiM
 from skpadim._threshold import check_calibrated
@@ -100,7 +101,8 @@ def export_onnx(
     of shape (n, height, width); and "decision", int64 of shape (n,), which is +1 for good and -1
     for defective images. A decision is +1 where the score is at least "threshold", a constant of
     the graph: `offset_`, rounded up to float32, so that decisions are those of `predict` for equal
-    scores. Where a score is not a number, the decision is -1.
+    scores. A distance that is no number, or larger than 1e30, counts as 1e30: heatmaps and scores
+    are finite, and where a score is not a number, the decision is -1.
 
     The operators are those of opset 18. The metadata of the file tell the version of skpadim, the
     backbone and the hash of its weights, and what goes in and out.
@@ -125,7 +127,7 @@ def export_onnx(
     """
     path = Path(path)
     check_new_file(path, overwrite=overwrite)
-    _check_exportable(detector, resize)
+    detector = _exportable(detector, resize)
     with new_file(path, overwrite=overwrite) as unfinished:
         unfinished.write_bytes(to_onnx(detector, resize).SerializeToString())
     return path
@@ -220,7 +222,7 @@ def export_openvino(
         )
     for file in (path, path.with_suffix(".bin")):
         check_new_file(file, overwrite=overwrite)
-    _check_exportable(detector, resize)
+    detector = _exportable(detector, resize)
     _check_precision(detector, precision, calibration_images)
     openvino = _import_runtime("openvino", precision)
     if precision == "int8":
@@ -246,12 +248,13 @@ def export_openvino(
     return path
 
 
-def _check_exportable(detector: Any, resize: bool) -> None:
-    """Refuse, before any work, what no graph can be made of."""
+def _exportable(detector: Any, resize: bool) -> PaDiM:
+    """Return a detector as it is now; refuse, before any work, what no graph can be made of."""
     if not isinstance(detector, PaDiM):
         raise TypeError(
             f"detector has type {type(detector).__name__}; only a fitted PaDiM can be exported."
         )
+    detector = shallow_copy(detector)
     check_is_fitted(detector, "gaussian_")
     check_calibrated(detector)
     import_onnx()
@@ -272,6 +275,7 @@ def _check_exportable(detector: Any, resize: bool) -> None:
     elif resize:
         raise ValueError("resize=True needs images, but this detector takes embeddings.")
     _check_size(detector)
+    return detector
 
 
 def _check_parameters(estimator: BaseEstimator) -> None:

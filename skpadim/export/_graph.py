@@ -17,7 +17,7 @@ from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._patch_embedder import _name
 from skpadim.gaussian._factors import Factor
 from skpadim.gaussian._triangles import blocks_of
-from skpadim.heatmaps import Smoothing
+from skpadim.heatmaps import LARGEST, Smoothing
 from skpadim.images import center_crop_slices
 
 if TYPE_CHECKING:
@@ -164,6 +164,10 @@ def to_onnx(detector: PaDiM, resize: bool = False, precision: str = "float32") -
     factor = gaussian._factor if precision == "float32" else gaussian._factor.to_compact()
     squares = _squared_distances(graph, x, gaussian.location_, factor)
     distances = graph.apply("Sqrt", graph.apply("Transpose", squares, perm=[1, 0]))
+    # Of what is no number, no comparison is true: it counts as the largest, too.
+    largest = graph.constant(dtype.type(LARGEST))
+    is_usual = graph.apply("LessOrEqual", distances, largest)
+    distances = graph.apply("Where", is_usual, distances, largest)
     on_grid = graph.apply(
         "Reshape", graph.cast(distances, np.float32), graph.integers(-1, *grid_shape)
     )

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from copy import copy
+from functools import partial
 from importlib.metadata import version
 from numbers import Integral, Real
 from typing import Any
@@ -18,7 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
 from skpadim._embeddings import validate_embeddings
-from skpadim._estimators import caller_level, check_unchanged, snapshot, unfitted_copy
+from skpadim._estimators import (
+    caller_level,
+    check_unchanged,
+    shallow_copy,
+    snapshot,
+    unfitted_copy,
+)
 from skpadim._labels import only_good
 from skpadim._threshold import ThresholdMixin
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
@@ -94,7 +100,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
     components_ : ndarray of shape (n_components,), int, or (n_components, n_dimensions), or None
         Indices of the dimensions kept, or the projection, or None if nothing is reduced.
     offset_ : float
-        ``decision_function = score_samples - offset_``.
+        The threshold on scores: ``decision_function = score_samples - offset_``. It follows
+        `false_alarm_rate`, and may be set by hand.
     calibration_scores_ : ndarray of shape (n_samples,), float64
         The scores that `offset_` was chosen from.
     n_samples_seen_ : int
@@ -143,7 +150,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
             None,
         ],
         "reduction": [StrOptions({"random", *PROJECTIONS}), "array-like"],
-        "reg_covar": [Interval(Real, 0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0, np.inf, closed="left")],
         "reg_relative": ["boolean"],
         "compact": ["boolean"],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
@@ -151,7 +158,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         "random_state": ["random_state"],
     }
 
-    _private_state = ("_moments", "_moments_components", "_stream_parameters", "_seed")
+    _private_state = ("_moments", "_moments_components", "_stream_parameters", "_seed", "_choice")
 
     def __init__(
         self,
@@ -208,8 +215,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         n_kept = embeddings.shape[2] if selected is None else len(selected)
         model._check_memory(*embeddings.shape[:2], n_kept)
         moments = PatchMoments(len(embeddings)).update(reduce_dimensions(embeddings, selected))
-        distances = model._solve_for_calibration(moments, selected)(embeddings)
-        model._set_offset(-distances.max(axis=1).astype(np.float64), self.contamination)
+        distances = _finite(embeddings, model._solve_for_calibration(moments, selected))
+        model._set_offset(-distances.max(axis=1).astype(np.float64), "fit")
         self._become(model)
         task.end(X, y)
         return self
@@ -242,11 +249,11 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
             If X differs in grid or dimensions from what was seen before, or if a parameter that
             the moments depend on has changed.
         """
-        self._validate_params()
-        first = not hasattr(self, "n_samples_seen_")
-        model = copy(self)
+        model = shallow_copy(self)
+        model._validate_params()
+        first = not hasattr(model, "n_samples_seen_")
         X = validate_embeddings(
-            model, X, reset=first, dtype=None if first else self.location_.dtype
+            model, X, reset=first, dtype=None if first else model.location_.dtype
         )
         X = only_good(X, y)
         selected = model._select(X.shape[2]) if first else model._components_so_far()
@@ -301,16 +308,16 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
             If the moments are of another shape than what was seen before, or if a parameter that
             the moments depend on has changed.
         """
-        self._validate_params()
+        model = shallow_copy(self)
+        model._validate_params()
         check_moments(moments, at_least=1)
-        first = not hasattr(self, "n_samples_seen_")
-        model = copy(self)
+        first = not hasattr(model, "n_samples_seen_")
         if first:
             model._note_shape(moments)
-        elif moments.mean.shape != (len(self.location_), self.n_features_in_):
+        elif moments.mean.shape != (len(model.location_), model.n_features_in_):
             raise ValueError(
                 f"moments of shape {moments.mean.shape} (positions, dimensions) cannot join a "
-                f"model of shape {(len(self.location_), self.n_features_in_)}."
+                f"model of shape {(len(model.location_), model.n_features_in_)}."
             )
         selected = model._select(model.n_features_in_) if first else model._components_so_far()
         model._join(PatchMoments().merge(reduce_moments(moments, selected)), selected)
@@ -327,11 +334,13 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         Returns
         -------
         ndarray of shape (n_samples, height, width), (n_samples, n_positions) or (n_samples,)
-            Distances, not squared, unitless; larger is more anomalous.
+            Distances, not squared, unitless; larger is more anomalous. Those that are too large
+            for the dtype, or no number, are the largest number that it has.
         """
-        self._check_fitted()
-        X = validate_embeddings(self, X, reset=False, dtype=self.location_.dtype)
-        return self._distances(X).reshape(len(X), *self.grid_shape_)
+        model = shallow_copy(self)
+        model._check_fitted()
+        X = validate_embeddings(model, X, reset=False, dtype=model.location_.dtype)
+        return model._distances(X).reshape(len(X), *model.grid_shape_)
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score samples; larger is more normal.
@@ -366,15 +375,19 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         float
             Mean over samples and positions of the logarithm of the Gaussian density.
         """
-        squared = self.patch_distances(X).astype(np.float64) ** 2
-        log_volume = self.location_.shape[1] * np.log(2 * np.pi) + self._factor.log_determinants()
+        model = shallow_copy(self)
+        with np.errstate(over="ignore"):  # of distances that are as large as can be
+            squared = model.patch_distances(X).astype(np.float64) ** 2
+        log_volume = model.location_.shape[1] * np.log(2 * np.pi)
+        log_volume = log_volume + model._factor.log_determinants()
         return float(-0.5 * (squared.mean() + log_volume.mean()))
 
     def _learn(self, moments: PatchMoments) -> Callable[[NDArray], NDArray]:
         """Fit to moments, which are used up; see `_solve_for_calibration`."""
         self._note_shape(moments)
         selected = self._select(self.n_features_in_)
-        return self._solve_for_calibration(reduce_moments(moments, selected), selected)
+        distances = self._solve_for_calibration(reduce_moments(moments, selected), selected)
+        return partial(_finite, distances=distances)
 
     def _solve_for_calibration(
         self, moments: PatchMoments, selected: NDArray | None
@@ -390,6 +403,9 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         return LeaveOneOut(moments, self._factor, self.components_).distances
 
     def _distances(self, X: NDArray) -> NDArray:
+        return _finite(X, self._roots)
+
+    def _roots(self, X: NDArray) -> NDArray:
         X = reduce_dimensions(X, self.components_)
         return np.sqrt(self._factor.squared_distances(X, self.location_))
 
@@ -437,7 +453,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         self, moments: PatchMoments, selected: NDArray | None, overwrite: bool = False
     ) -> PatchMoments:
         """Fit to moments of the selected dimensions; return those of the reduced ones."""
-        for name in ("offset_", "calibration_scores_", "_moments", "_moments_components"):
+        self._drop_threshold()
+        for name in ("_moments", "_moments_components"):
             self.__dict__.pop(name, None)
         self.components_ = selected
         if selected is None and self._projects():
@@ -495,3 +512,11 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _finite(X: NDArray, distances: Callable[[NDArray], NDArray]) -> NDArray:
+    """Compute distances; the largest number stands for what is too large, or no number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = distances(X)
+    largest = np.finfo(found.dtype).max
+    return np.nan_to_num(found, copy=False, nan=largest, posinf=largest)

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from math import ceil
 
-from skpadim._threads import ONE_BLAS_THREAD, n_threads
+import numpy as np
+
+from skpadim._threads import n_threads, one_blas_thread
 
 # What a core works at is small enough for the cache that cores share, and large enough for the time
 # that a hand-over takes.
@@ -33,11 +35,14 @@ def for_positions(work: Callable[[slice], None], n_positions: int, bytes_per_pos
     # Whoever is free takes the next chunk; each worker ends at a None of its own.
     waiting = deque([*chunks, *[None] * n_workers])
 
-    def take_turns() -> None:
-        for chunk in iter(waiting.popleft, None):
-            work(chunk)
+    errors = np.geterr()  # which other threads do not have
 
-    with ONE_BLAS_THREAD:
+    def take_turns() -> None:
+        with np.errstate(**errors):
+            for chunk in iter(waiting.popleft, None):
+                work(chunk)
+
+    with one_blas_thread():
         # This thread works as well, or else it would wait for another core to wake up.
         others = [pool.submit(take_turns) for _ in range(n_workers - 1)]
         try:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
+from skpadim._estimators import shallow_copy
 from skpadim._files import new_file
 from skpadim._labels import image_labels
 from skpadim._masks import check_masks, read_mask
@@ -140,7 +141,7 @@ def report(
     ...     page.name, page.stat().st_size < 200_000
     ('report.html', True)
     """
-    _check_detector(detector)
+    detector = _checked(detector)
     if not isinstance(title, str):
         raise TypeError(f"title must be a str; got {title!r}.")
     if isinstance(image_size, bool) or not isinstance(image_size, Integral) or image_size < 1:
@@ -194,12 +195,14 @@ def report(
     return path
 
 
-def _check_detector(detector: Any) -> None:
+def _checked(detector: Any) -> PaDiM:
+    """Return a detector as it is now; refuse what has no page."""
     if not isinstance(detector, PaDiM):
         raise TypeError(
             f"detector has type {type(detector).__name__}; it must be a fitted PaDiM. Of a search "
             "give best_estimator_, of a pipeline its last step."
         )
+    detector = shallow_copy(detector)
     check_is_fitted(detector, "gaussian_")
     check_calibrated(detector)
     if not isinstance(detector.embedder_, PatchEmbedder):
@@ -209,6 +212,7 @@ def _check_detector(detector: Any) -> None:
         )
     if not np.isfinite(detector.offset_):
         raise ValueError(f"detector.offset_ is {detector.offset_}; it must be a finite number.")
+    return detector
 
 
 def _pack_masks(masks: Any, sizes: list[Size]) -> list[bytes]:

@@ -49,7 +49,8 @@ let opened = null; // rank of the image in the viewer
 let current = 0; // rank of the image that the keyboard is at
 const filters = { decision: "", label: "" };
 
-const isDefective = (image) => image.score - offset < 0;
+// Good only where that is sure: null, which JSON has for what is no number, compares as 0.
+const isDefective = (image) => !(Number.isFinite(image.score) && image.score >= offset);
 const decisionOf = (image) => (isDefective(image) ? "defective" : "good");
 const labelOf = (image) => (image.label === null ? "" : image.label === -1 ? "defective" : "good");
 
