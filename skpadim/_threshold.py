@@ -72,7 +72,7 @@ class ThresholdMixin(OutlierMixin):
         ndarray of shape (n_samples,), int
             +1 for good samples, the inliers, and -1 for defective ones, the outliers.
         """
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def _set_offset(self, scores: NDArray[np.float64], contamination: float | str) -> None:
         self.offset_ = choose_offset(scores, contamination, self.false_alarm_rate)
@@ -115,6 +115,11 @@ def choose_offset(
     scores: NDArray[np.float64], contamination: float | str, false_alarm_rate: float
 ) -> float:
     """Return the conformal threshold with "auto", else a quantile of the scores."""
+    if n_bad := int(np.isnan(scores).sum()):
+        raise ValueError(
+            f"{n_bad} of {len(scores)} scores are NaN, from which no threshold can be set: leave "
+            "out images that cannot be read."
+        )
     if contamination == "auto":
         return conformal_offset(scores, false_alarm_rate)
     return float(np.percentile(scores, 100 * float(contamination)))

@@ -155,7 +155,7 @@ class HeatmapDisplay:
         import_pyplot()
         check_heatmap_detector(detector)
         check_calibrated(detector)
-        images = ImageSequence(X)
+        images = ImageSequence(X).strict()
         y = image_labels(y, len(images))
         masks = None if masks is None else read_masks_at(masks, images.sizes)
         _check_axes(ax, len(images))
@@ -230,7 +230,7 @@ class HeatmapDisplay:
             neither +1 nor -1, or if `offset` is not finite.
         """
         import_pyplot()
-        images = ImageSequence(images)
+        images = ImageSequence(images).strict()
         if len(heatmaps) != len(images):
             raise ValueError(f"there are {len(heatmaps)} heatmaps for {len(images)} images.")
         maps: list[NDArray] = [np.asarray(heatmap) for heatmap in heatmaps]
