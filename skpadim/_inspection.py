@@ -25,6 +25,8 @@ class Inspection:
         Size of the resized image before the crop, of which the heatmap is the centre.
     image_size : tuple of int (height, width), or None
         Size of the image; None for embeddings.
+    error : str or None, default=None
+        Why the image could not be read. Then the heatmap is NaN, and so is the score.
 
     Attributes
     ----------
@@ -32,6 +34,8 @@ class Inspection:
         The heatmap as it was given.
     threshold : float
         The threshold as it was given.
+    error : str or None
+        Why the image could not be read, with ``ImageSequence(X, on_error="mark")``; else None.
 
     See Also
     --------
@@ -57,9 +61,11 @@ class Inspection:
         threshold: float,
         frame_size: Size,
         image_size: Size | None,
+        error: str | None = None,
     ) -> None:
         self.heatmap = heatmap
         self.threshold = threshold
+        self.error = error
         self._frame_size = frame_size
         self._image_size = image_size
 
@@ -106,6 +112,8 @@ class Inspection:
         target = target_size(size, self._image_size)
         if target is None:
             return self.heatmap
+        if self.error is not None:
+            return np.full(target, np.nan, np.float32)
         whole = np.zeros((1, *self._frame_size), dtype=np.float32)
         whole[0][center_crop_slices(self._frame_size, self.heatmap.shape)] = self.heatmap
         return resize_heatmaps(whole, target)[0]
@@ -122,7 +130,8 @@ class Inspection:
         -------
         ndarray of shape (height, width), bool
             True where the heatmap exceeds minus the threshold. At every size there is such a pixel
-            exactly if the image is called defective.
+            exactly if the image is called defective. True everywhere if the image could not be
+            read.
 
         Raises
         ------
@@ -130,6 +139,8 @@ class Inspection:
             As in `heatmap_at`.
         """
         resized = self.heatmap_at(size)
+        if self.error is not None:
+            return np.ones(resized.shape, dtype=bool)
         if self.decision == 1:
             return np.zeros(resized.shape, dtype=bool)
         # In float64, as scores are compared: float32 could turn a tie around.

@@ -1,5 +1,6 @@
 """Masks: where images are truly defective, from files and arrays."""
 
+import warnings
 from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -9,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from skpadim._estimators import caller_level
+from skpadim._formats import has_more_frames, image_in, opened, reason_of
 from skpadim._image_files import find_images
-from skpadim._orientation import read_size, turn_upright
+from skpadim._orientation import load_upright, read_size
 from skpadim._sizes import Size
 
 # Compression rings around edges: zero is no longer zero.
@@ -77,22 +80,25 @@ def resize_mask(mask: NDArray[np.bool_], size: Size) -> NDArray[np.bool_]:
 def _read_picture(path: Path, name: str) -> NDArray[np.bool_]:
     """Return a mask that is a picture, at its own size."""
     try:
-        with Image.open(path) as stored:
-            image = turn_upright(stored)
-            # "L" has no room for 16 bits, and a palette's numbers are not its colours.
-            deep = image.mode.startswith(("I", "F"))
-            pixels = np.asarray(image if deep else image.convert("L"))
-            if image.format not in _LOSSY_FORMATS:
-                return pixels != 0
+        with opened(path) as file:
+            stored = image_in(file)
+            image_format, more = stored.format, has_more_frames(stored)
+            image = load_upright(stored)
     except FileNotFoundError:
         raise FileNotFoundError(f"{name}: there is no file {path}.") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{name}, {path}, is too large: {error} If you trust the file, raise "
-            "PIL.Image.MAX_IMAGE_PIXELS, or set it to None."
-        ) from error
-    except OSError as error:
-        raise ValueError(f"{name}, {path}, cannot be read as an image: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{name}, {path}, {reason_of(error)}.") from error
+    if more:
+        warnings.warn(
+            f"{name}, {path}: several frames or pages, of which only the first is read.",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
+    # "L" has no room for 16 bits, and a palette's numbers are not its colours.
+    deep = image.mode.startswith(("I", "F"))
+    pixels = np.asarray(image if deep else image.convert("L"))
+    if image_format not in _LOSSY_FORMATS:
+        return pixels != 0
     if 0 < pixels.max() < _HALF_WHITE:
         raise ValueError(
             f"{name}, {path}, is a JPEG whose brightest pixel is {pixels.max()}; in a JPEG, "
@@ -132,8 +138,8 @@ def mask_size(path: Path) -> Size:
         path = find_images(path, argument="mask")[0]
     try:
         return read_size(path)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read as a mask: {error}") from error
+    except Exception as error:
+        raise ValueError(f"the mask {path} {reason_of(error)}.") from error
 
 
 def open_array(path: Path, name: str) -> NDArray:

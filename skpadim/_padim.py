@@ -1,7 +1,7 @@
 """The estimator: composes images, embedding, Gaussians and heatmaps."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from copy import copy
 from functools import partial
@@ -328,7 +328,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         model._validate_params()
         if hasattr(model, "gaussian_"):
             check_unchanged(model._stream_parameters, model._get_stream_parameters())
-            stream = model._open(X, y)
+            stream = model._open(_strict(X), y)
             gaussian = copy(model.gaussian_).set_params(
                 reg_covar=model.reg_covar, reg_relative=model.reg_relative, compact=model.compact
             )
@@ -455,7 +455,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         model = shallow_copy(self)
         stream = model._open(X)
         work = partial(_log_likelihoods, gaussian=model._gaussian_alone())
-        return float(model._map(work, stream).mean())
+        # Of images that could not be read there is none.
+        return float(np.nanmean(model._map(work, stream)))
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "gaussian_")
@@ -469,7 +470,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         else:
             named = isinstance(self.embedder, str)
             embedder = (PatchEmbedder(self.embedder) if named else clone(self.embedder)).fit()
-            samples = ImageSequence(X)
+            samples = ImageSequence(X).strict()
         # Before the network is built, and its weights are perhaps downloaded.
         samples = only_good(samples, y, at_least)
         return Stream(samples, embedder, self._select(embedder), self.memory, self.verbose)
@@ -558,12 +559,15 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
 
     def _map(self, work: Work, stream: Stream) -> NDArray:
         with closing(passes_over(stream, self.n_jobs).map(work, "Scoring")) as steps:
-            return np.concatenate(list(steps))
+            results = np.concatenate(list(steps))
+        results[[stream.error(position) is not None for position in range(len(stream))]] = np.nan
+        stream.warn_of_errors()
+        return results
 
     def _inspect(self, stream: Stream) -> Generator[Inspection, None, None]:
         threshold = getattr(self, "offset_", np.nan)  # which heatmaps do not need
         heatmaps = passes_over(stream, self.n_jobs).map(self._heatmaps(), "Scoring")
-        return _inspections(heatmaps, threshold, stream.frame_size, stream.image_sizes)
+        return _inspections(heatmaps, threshold, stream)
 
     def _collect(
         self,
@@ -650,16 +654,24 @@ def _scores(batch: NDArray, *, heatmaps: Work) -> NDArray[np.float64]:
 
 
 def _inspections(
-    heatmaps: Generator[NDArray[np.float32], None, None],
-    threshold: float,
-    frame_size: Size,
-    image_sizes: Sequence[Size | None],
+    heatmaps: Generator[NDArray[np.float32], None, None], threshold: float, stream: Stream
 ) -> Generator[Inspection, None, None]:
     with closing(heatmaps):
-        for heatmap, size in zip(chain.from_iterable(heatmaps), image_sizes, strict=True):
+        samples = zip(chain.from_iterable(heatmaps), stream.image_sizes, strict=True)
+        for position, (heatmap, size) in enumerate(samples, start=1):
+            error = stream.error(position - 1)
+            if position == len(stream):  # who gets the last one may not come back
+                stream.warn_of_errors()
             # A copy: one that is kept does not keep its batch.
-            yield Inspection(heatmap.copy(), threshold, frame_size, size)
+            heatmap = heatmap.copy() if error is None else np.full_like(heatmap, np.nan)
+            yield Inspection(heatmap, threshold, stream.frame_size, size, error)
+
+
+def _strict(X: Any) -> Any:
+    """Return what to learn from, where images that cannot be read are an error."""
+    return X.strict() if isinstance(X, ImageSequence) else X
 
 
 def _log_likelihoods(batch: NDArray, *, gaussian: PatchGaussian) -> NDArray[np.float64]:
-    return np.full(len(batch), gaussian.score(batch))
+    readable = batch[~np.isnan(batch[:, 0, 0])]
+    return np.full(len(batch), gaussian.score(readable) if len(readable) else np.nan)

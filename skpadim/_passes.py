@@ -120,8 +120,9 @@ class Shards(Passes):
             for losses_left in reversed(range(_MAX_LOSSES + 1)):
                 try:
                     with closing(self._attempt(missing, work, return_as)) as results:
-                        for number, result in results:
+                        for number, result, errors in results:
                             samples = missing.pop(number)
+                            self._stream.add_errors(errors)
                             bar.update(samples.stop - samples.start)
                             yield number, result
                     return
@@ -133,7 +134,7 @@ class Shards(Passes):
 
     def _attempt(
         self, shards: dict[int, slice], work: Callable[[Stream], Any], return_as: str
-    ) -> Generator[tuple[int, Any], None, None]:
+    ) -> Generator[tuple[int, Any, dict[int, str]], None, None]:
         tasks = (
             delayed(_numbered)(number, work, self._stream.part(samples))
             for number, samples in list(shards.items())
@@ -181,8 +182,11 @@ def _learn(shard: Stream) -> PatchMoments:
     return moments
 
 
-def _numbered(number: int, work: Callable[[Stream], Any], shard: Stream) -> tuple[int, Any]:
-    return number, work(shard)
+def _numbered(
+    number: int, work: Callable[[Stream], Any], shard: Stream
+) -> tuple[int, Any, dict[int, str]]:
+    result = work(shard)
+    return number, result, shard.errors
 
 
 def passes_over(stream: Stream, n_jobs: int | None, spool_bytes: int = 0) -> Passes:

@@ -22,6 +22,9 @@ from skpadim.images import ImageSequence
 
 Embedder: TypeAlias = PatchEmbedder | Passthrough
 
+# Images that one warning names.
+_MOST_NAMED = 3
+
 
 class Stream:
     """Samples of a detector, embedded batch by batch, of which embeddings `channels` are kept."""
@@ -65,7 +68,37 @@ class Stream:
     @property
     def image_sizes(self) -> Sequence[Size | None]:
         """Height and width of each image; None for embeddings."""
-        return getattr(self._samples, "sizes", [None] * len(self))
+        sizes = getattr(self._samples, "sizes", [None] * len(self))
+        # Of an image that could not be read, there is nothing to be known.
+        return [self.frame_size if size == (0, 0) else size for size in sizes]
+
+    @property
+    def errors(self) -> dict[int, str]:
+        """Reasons why images could not be read, as far as that is known, by their indices in X."""
+        return getattr(self._samples, "errors", {})
+
+    def add_errors(self, errors: dict[int, str]) -> None:
+        """Take over what was found out in another process."""
+        if errors:
+            self._samples.add_errors(errors)
+
+    def error(self, position: int) -> str | None:
+        """Return why an image could not be read; None for others, and for embeddings."""
+        return self._samples.error(position) if isinstance(self._samples, ImageSequence) else None
+
+    def warn_of_errors(self) -> None:
+        """Warn of images that could not be read, if there are any."""
+        if not self.errors:
+            return
+        messages = self._samples.error_messages()
+        named = " ".join(messages[:_MOST_NAMED])
+        more = f" And {len(messages) - _MOST_NAMED} more." if len(messages) > _MOST_NAMED else ""
+        warnings.warn(
+            f"{len(messages)} of {len(self)} images could not be read: their scores are NaN, and "
+            f"they count as defective. {named}{more} The reasons are in ImageSequence.errors.",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
 
     def part(self, samples: slice) -> "Stream":
         """Return a stream of some of the samples; no others go with it to another process."""
@@ -101,9 +134,12 @@ class Stream:
         fingerprint = embedder.fingerprint()
         for start in range(0, len(self), self.batch_size):
             batch = self._samples[start : start + self.batch_size]
-            call = (fingerprint, batch.fingerprint(), embedder, batch)
             try:
+                call = (fingerprint, batch.fingerprint(), embedder, batch)
                 embeddings = embed(*call)
+            except _NewlyMarkedError as error:
+                # Not kept: who finds the embeddings later would not know that an image is bad.
+                embeddings = error.embeddings
             except OSError as error:
                 # The long work goes on; a file that cannot be read is a ValueError.
                 warnings.warn(
@@ -135,7 +171,19 @@ def _unpickled(embedder: bytes) -> Embedder:
     return pickle.loads(embedder)
 
 
+class _NewlyMarkedError(Exception):
+    """An image of a batch could not be read, which was not known before."""
+
+    def __init__(self, embeddings: NDArray[np.float32]) -> None:
+        super().__init__(embeddings)
+        self.embeddings = embeddings
+
+
 def _embed_batch(
     embedder_fingerprint: str, fingerprint: tuple, embedder: PatchEmbedder, images: ImageSequence
 ) -> NDArray[np.float32]:
-    return np.concatenate(list(embedder.iter_embed(images)))
+    known = images.errors
+    embeddings = np.concatenate(list(embedder.iter_embed(images)))
+    if images.errors != known:
+        raise _NewlyMarkedError(embeddings)
+    return embeddings

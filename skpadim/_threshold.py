@@ -261,6 +261,11 @@ def choose_offset(
     scores: NDArray[np.float64], contamination: float | str, false_alarm_rate: float
 ) -> float:
     """Return the conformal threshold with "auto", else a quantile of the scores."""
+    if n_bad := int(np.isnan(scores).sum()):
+        raise ValueError(
+            f"{n_bad} of {len(scores)} scores are NaN, from which no threshold can be set: leave "
+            "out images that cannot be read."
+        )
     if contamination == "auto":
         return conformal_offset(scores, false_alarm_rate)
     return float(np.percentile(scores, 100 * float(contamination)))

@@ -10,6 +10,7 @@ import sys
 import threading
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from copy import deepcopy
 
 import cloudpickle
 import joblib
@@ -347,6 +348,22 @@ def test_a_file_that_goes_bad_meanwhile_is_named_with_its_index(good, tmp_path):
     paths[7].unlink()
     with pytest.raises(ValueError, match=r"X\[7\], '.*7\.png'"):
         small_detector(n_jobs=2).fit(images)
+
+
+def test_workers_tell_which_files_they_could_not_read(alone, good, tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(16)]
+    for path, image in zip(paths, good, strict=False):
+        Image.fromarray(image).save(path)
+    images = ImageSequence(paths, on_error="mark")
+    for number in (3, 14):  # after the check, which has found all good
+        paths[number].write_bytes(b"")
+    detector = deepcopy(alone).set_params(n_jobs=2)
+    message = r"^2 of 16 images .* X\[3\], .*3\.png', is not .* X\[14\], .*14\.png', is not "
+    with pytest.warns(UserWarning, match=message):
+        scores = detector.score_samples(images)
+    assert np.flatnonzero(np.isnan(scores)).tolist() == list(images.errors) == [3, 14]
+    others = np.delete(np.arange(16), [3, 14])
+    np.testing.assert_allclose(scores[others], alone.score_samples(good[others]), rtol=SAME)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,6 +95,30 @@ def test_clients_at_a_time_get_what_one_alone_gets(port, parts):
     with ThreadPoolExecutor(8) as clients:
         together = list(clients.map(lambda body: ask(port, body), bodies))
     assert together == alone
+
+
+def test_no_more_pictures_are_decoded_at_once_than_the_memory_is_for(detector, monkeypatch):
+    app = import_file(FOLDER / "app.py")
+    decode, inside, most = app.decode, set(), []
+    together = threading.Barrier(app.MAX_PICTURES)
+
+    def watched(body, file_format):
+        inside.add(threading.get_ident())
+        together.wait(120)  # as many as may be there, and all the others at the door
+        most.append(len(inside))
+        images = decode(body, file_format)
+        inside.remove(threading.get_ident())
+        return images
+
+    monkeypatch.setattr(app, "decode", watched)
+    app.app.state.detector = detector
+    request = SimpleNamespace(app=app.app, headers={"Content-Type": "image/png"})
+    n_requests = 3 * app.MAX_PICTURES
+    with ThreadPoolExecutor(n_requests) as clients:
+        answers = list(clients.map(app.predict, [request] * n_requests, [PNG] * n_requests))
+    assert {answer["decision"] for answer in answers} <= {"good", "defective"}
+    assert len(most) == n_requests
+    assert max(most) == app.MAX_PICTURES
 
 
 def test_health_tells_the_model(port, detector):

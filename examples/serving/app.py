@@ -6,6 +6,7 @@ curl http://127.0.0.1:8000/predict -H "Content-Type: image/png" --data-binary @p
 
 import io
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from skpadim.images import ImageSequence
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG"}
 MAX_BYTES = 20 * 2**20  # of a request's body
 MAX_PIXELS = 25_000_000  # of a picture: a small file can claim any size
+MAX_PICTURES = 4  # decoded at once: up to 100 MB each; the others wait as the files that they are
 
 
 @asynccontextmanager
@@ -33,6 +35,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
+decoding = threading.BoundedSemaphore(MAX_PICTURES)
 app = FastAPI(lifespan=lifespan, openapi_url=None)  # its pages load scripts from elsewhere
 
 
@@ -73,8 +76,9 @@ def decode(body: bytes, format: str) -> ImageSequence:
 @app.post("/predict")
 def predict(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dict[str, Any]:
     """Judge one picture."""
-    images = decode(body, FORMATS[request.headers["Content-Type"]])
     detector = request.app.state.detector
-    (inspection,) = detector.iter_inspect(images)
+    with decoding:  # and scoring: until then, the picture is in memory
+        images = decode(body, FORMATS[request.headers["Content-Type"]])
+        (inspection,) = detector.iter_inspect(images)
     decision = "good" if inspection.decision == 1 else "defective"
     return {"decision": decision, "score": inspection.score, "threshold": inspection.threshold}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import Bunch
 
+from skpadim._formats import reason_of
 from skpadim._masks import mask_size
 from skpadim._orientation import read_size
 from skpadim.datasets._files import mask_array, path_array
@@ -46,8 +47,8 @@ def check_mask(sample: Sample) -> None:
         return
     try:
         image_height, image_width = read_size(sample.image)
-    except OSError as error:
-        raise ValueError(f"{sample.image} cannot be read as an image: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{sample.image} {reason_of(error)}.") from error
     height, width = mask_size(sample.mask)
     if (height, width) != (image_height, image_width):
         raise ValueError(

@@ -420,7 +420,7 @@ def _predict_pixels(
 ) -> tuple[list[NDArray[np.bool_]], NDArray[np.float32]]:
     """Masks and heatmaps of one size."""
     check_heatmap_detector(detector)
-    images = ImageSequence(X)
+    images = ImageSequence(X).strict()
     truth = read_masks_at(masks, images.sizes)
     if not any(mask.any() for mask in truth):
         raise ValueError("masks have no defective pixel; the curve needs some.")

@@ -150,7 +150,7 @@ class HeatmapDisplay:
         check_heatmap_detector(detector)
         detector = shallow_copy(detector)
         check_calibrated(detector)
-        images = ImageSequence(X)
+        images = ImageSequence(X).strict()
         y = image_labels(y, len(images))
         masks = None if masks is None else read_masks_at(masks, images.sizes)
         _check_axes(ax, len(images))
@@ -225,7 +225,7 @@ class HeatmapDisplay:
             neither +1 nor -1, or if `offset` is not finite.
         """
         import_pyplot()
-        images = ImageSequence(images)
+        images = ImageSequence(images).strict()
         if len(heatmaps) != len(images):
             raise ValueError(f"there are {len(heatmaps)} heatmaps for {len(images)} images.")
         maps: list[NDArray] = [np.asarray(heatmap) for heatmap in heatmaps]

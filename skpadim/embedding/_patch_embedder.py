@@ -234,7 +234,7 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples, height, width, n_dimensions), float32
-            The embedding of each grid position.
+            The embedding of each grid position; NaN for an image that cannot be read and is marked.
 
         Raises
         ------
@@ -274,7 +274,8 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         iterator of ndarray of shape (batch_size, height, width, n_channels), float32
-            The embeddings of the next images. The last batch may be smaller.
+            The embeddings of the next images. The last batch may be smaller. NaN for an image that
+            cannot be read and is marked.
 
         Raises
         ------
@@ -284,11 +285,13 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         """
         n_dimensions = self.output_shape[2]
         kept = None if channels is None else _as_channels(channels, n_dimensions)
+        images = ImageSequence(images)
         sizes = self.image_size, self.input_size
         batches = iter_batches(images, *sizes, self.batch_size, self.jpeg_draft, self.resample)
         engine = self._engine(kept)
         # No yield here, or errors would wait for the first batch.
-        return (self._check_finite(engine(batch)) for batch in batches)
+        embedded = (self._check_finite(engine(batch)) for batch in batches)
+        return _without_marked(embedded, images)
 
     @property
     def weights_hash(self) -> str:
@@ -490,6 +493,19 @@ def _name(backbone: Any) -> str:
     if isinstance(backbone, str):
         return repr(backbone)
     return getattr(backbone, "__name__", type(backbone).__name__)
+
+
+def _without_marked(
+    batches: Iterator[NDArray[np.float32]], images: ImageSequence
+) -> Iterator[NDArray[np.float32]]:
+    """Yield batches, in which images that could not be read are NaN."""
+    position = 0
+    for batch in batches:
+        for embedding in batch:
+            if images.error(position) is not None:
+                embedding[...] = np.nan
+            position += 1
+        yield batch
 
 
 def _as_channels(channels: ArrayLike, n_dimensions: int) -> NDArray[np.intp]:

@@ -227,7 +227,7 @@ def export_openvino(
     openvino = _import_runtime("openvino", precision)
     if precision == "int8":
         _import_runtime("nncf", precision)
-        calibration_images = ImageSequence(calibration_images)
+        calibration_images = ImageSequence(calibration_images).strict()
     with (
         new_file(path, overwrite=overwrite) as graph,
         new_file(path.with_suffix(".bin"), overwrite=overwrite) as weights,

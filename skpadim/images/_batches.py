@@ -96,7 +96,7 @@ def iter_batches(
     -------
     iterator of ndarray of shape (batch_size, height, width, 3), uint8
         A new array for each batch. Closing the iterator, or leaving it to the garbage
-        collector, ends the threads.
+        collector, ends the threads. What cannot be read and is marked is black.
 
     Raises
     ------
@@ -104,8 +104,8 @@ def iter_batches(
         If `images` has an element that is no image.
     ValueError
         At once, if a size is not positive, the crop is larger than the image, or an image does
-        not pass the checks of `ImageSequence`. During iteration, if a file has changed since
-        and cannot be decoded.
+        not pass the checks of `ImageSequence`. During iteration, if a file cannot be decoded, or
+        has another size than when it was checked.
 
     Examples
     --------
@@ -136,7 +136,11 @@ def _generate(
     height, width = (kept.stop - kept.start for kept in crop)
 
     def prepare(position: int, out: np.ndarray) -> None:
-        pixels = resize(images.decoded(position), image_size, resample)[crop]
+        picture = images.decoded(position)
+        if picture is None:
+            out[...] = 0
+            return
+        pixels = resize(picture, image_size, resample)[crop]
         out[...] = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
     if len(images) == 1:

@@ -39,10 +39,7 @@ def iter_frames(
     try:
         for path in paths:
             if path is not None:
-                # Not in the threads: the check sets filters of warnings, which are of all of them.
-                checked = _checked(path)
-                job = pool.submit(_frame, path, checked, image_size, draft_size, resample)
-                batch.append(job)
+                batch.append(pool.submit(_frame, path, image_size, draft_size, resample))
             if batch and (path is None or len(batch) == batch_size):
                 pending.append(batch)
                 batch = []
@@ -57,33 +54,14 @@ def iter_frames(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _checked(path: str) -> ImageSequence | str:
-    try:
-        return ImageSequence([path])
-    except (TypeError, ValueError) as error:
-        return _reason(path, error)
-
-
-def _frame(
-    path: str,
-    images: ImageSequence | str,
-    image_size: Size,
-    draft_size: int | None,
-    resample: str,
-) -> Frame:
-    if isinstance(images, str):
-        return Frame(path, None, (0, 0), images)
+def _frame(path: str, image_size: Size, draft_size: int | None, resample: str) -> Frame:
+    images = ImageSequence([path], on_error="mark")
     if draft_size is not None:
         images = images.with_draft(draft_size)
-    try:
-        pixels = resize(images.decoded(0), image_size, resample)
-    except (TypeError, ValueError) as error:
-        return Frame(path, None, (0, 0), _reason(path, error))
+    picture = images.decoded(0)
+    if picture is None:
+        return Frame(path, None, (0, 0), images.errors[0])
+    pixels = resize(picture, image_size, resample)
     if pixels.ndim == 2:
         pixels = np.broadcast_to(pixels[..., np.newaxis], (*image_size, 3))
     return Frame(path, pixels, images.sizes[0], "")
-
-
-def _reason(path: str, error: Exception) -> str:
-    """Return what is wrong with a file whose name stands beside it."""
-    return str(error).removeprefix(f"X[0], {path!r}, ")

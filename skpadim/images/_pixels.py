@@ -1,47 +1,53 @@
 """From one file or array, in whatever mode it is stored, to uint8 pixels."""
 
 import os
-import threading
 import warnings
-from operator import add
+from collections.abc import Callable
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL import Image
 
-from skpadim._orientation import turn_upright, upright_size
+from skpadim._estimators import caller_level
+from skpadim._formats import (
+    check_header,
+    has_more_bands,
+    has_more_frames,
+    header_in,
+    image_in,
+    in_strips,
+    is_complete,
+    iter_strips,
+    opened,
+    reason_of,
+)
+from skpadim._orientation import load_upright, upright_size
 from skpadim._sizes import Size
-
-_Tag = ExifTags.Base
 
 # Modes whose numbers are not grey levels or RGB values, or not in that order.
 _MODES_TO_CONVERT = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV"}
 
 LOAD_FOLDER = "skpadim.datasets.load_folder lists the images of a folder"
 
-_JPEG_END = b"\xff\xd9"
-# Room for the padding that some cameras and file systems leave behind the end marker.
-_JPEG_TAIL = 64
-
-_FILTERS = threading.Lock()
-
-
-class _IrregularFileError(OSError):
-    """A pipe, a socket or a device, which may keep its reader waiting for ever."""
+# What is left out of a file: how it is told, and how it is seen.
+_LEFT_OUT: dict[str, Callable[[Image.Image], bool]] = {
+    "several frames or pages, of which only the first is read": has_more_frames,
+    "bands that are neither colours nor alpha, which are not read": has_more_bands,
+}
+_MOST_NAMED = 3
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """Read an image file into an array, as it is stored.
 
     The EXIF orientation is applied. Palette, CMYK, YCbCr, LAB and HSV images become RGB;
-    everything else stays what it is, so that 16 bit and floating-point images lose nothing.
-    `ImageSequence` gives the same result for the path and for this array. Of a file with
-    several frames or pages the first is read.
+    everything else stays what it is, so that 16 bit and floating-point images lose nothing. 0 is
+    black, and TIFF files of 12 bits are brought to 16. `ImageSequence` gives the same result for
+    the path and for this array.
 
     Parameters
     ----------
     path : str or os.PathLike
-        An image file in any format that Pillow reads.
+        A PNG, JPEG, TIFF, BMP, GIF, PPM, PGM, WebP, JPEG 2000, AVIF or TGA file.
 
     Returns
     -------
@@ -52,7 +58,15 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the file is missing, is not an image, or is damaged.
+        If the file is missing, is no image in one of these formats, is damaged, is larger than
+        67 million pixels (or ``PIL.Image.MAX_IMAGE_PIXELS``, if that is set), or has a scale that
+        nobody knows.
+
+    Warns
+    -----
+    UserWarning
+        If the file has several frames or pages, of which the first is read, or bands that are
+        neither colours nor alpha.
 
     Examples
     --------
@@ -68,16 +82,47 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     ...     np.array_equal(read_image(path), part)
     True
     """
-    return stored_pixels(read_file(path, name=repr(os.fspath(path))))
+    name = repr(os.fspath(path))
+    left_out = LeftOut()
+    image = read_file(path, name, left_out=left_out)
+    left_out.warn()
+    return in_strips(image)
+
+
+class LeftOut:
+    """What was seen to be left out of files, told in one warning of each kind."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {kind: [] for kind in _LEFT_OUT}
+
+    def look_at(self, image: Image.Image, name: str) -> None:
+        for kind, is_left_out in _LEFT_OUT.items():
+            if is_left_out(image):
+                self._names[kind].append(name.rstrip(","))
+
+    def warn(self) -> None:
+        for kind, names in self._names.items():
+            if names:
+                more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+                message = f"{'; '.join(names[:_MOST_NAMED])}{more}: {kind}."
+                warnings.warn(message, UserWarning, stacklevel=caller_level())
 
 
 def read_file(
-    path: str | os.PathLike[str], name: str, draft_size: int | None = None
+    path: str | os.PathLike[str],
+    name: str,
+    draft_size: int | None = None,
+    checked_size: Size | None = None,
+    left_out: LeftOut | None = None,
 ) -> Image.Image:
     """Return a file's image, upright; a JPEG may be reduced, to no less than `draft_size`."""
     try:
-        _require_regular(path)
-        with Image.open(path) as image:
+        with opened(path) as file:
+            image = image_in(file)
+            if left_out is not None:
+                left_out.look_at(image, name)
+            if checked_size is not None and sorted(image.size) != sorted(checked_size):
+                raise OSError("it has another size than when it was checked")
             if draft_size is not None:
                 image.draft(image.mode, (draft_size, draft_size))
             return upright(image)
@@ -87,92 +132,60 @@ def read_file(
 
 def upright(image: Image.Image) -> Image.Image:
     """Load an image; return it the right way up, in a mode that holds grey levels or RGB."""
-    image = turn_upright(image)
-    file_format = image.format
+    image = load_upright(image)
     if image.mode in _MODES_TO_CONVERT:
         if "transparency" in image.info:
             # Pillow warns on the straight way from a palette with alpha to RGB.
             image = image.convert("RGBA")
         image = image.convert("RGB")
-    image.format = file_format
     return image
 
 
-def stored_pixels(image: Image.Image) -> np.ndarray:
-    """Return the pixels of an upright image, grey or RGB, in their own dtype."""
-    pixels = np.array(image)
-    if image.mode == "I" and image.format == "PPM":
-        # Pillow scales 16 bit grey maps to 0 ... 65535 but has them in 32 bits.
-        return pixels.astype(np.uint16)
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-
-
-def check_file(path: str, name: str) -> Size:
+def check_file(path: str, name: str, left_out: LeftOut) -> Size:
     """Return (height, width) of a good file; decode it only if nothing less can tell."""
     try:
-        _require_regular(path)
-        # Filters belong to the whole process, and are put back: hence not in the threads that
-        # read, and not in two threads of the user at once.
-        with _FILTERS, warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
-            has_scale = image.mode != "I" or image.format == "PPM"
-            has_range = image.mode != "F"
-            size = upright_size(image, path)
-            complete = _is_complete(image, path)
+        with opened(path) as file:
+            header = header_in(file)
+            size = upright_size(header)
+            complete = is_complete(header, file)
+            left_out.look_at(header, name)
     except Exception as error:
         raise unreadable(name, error) from error
-    if not has_scale:
+    if header.mode == "I" and header.format != "PPM":
         raise TypeError(_no_scale(name, "int32"))
-    if size is None or not complete or not has_range:
-        height, width = checked_pixels(stored_pixels(read_file(path, name)), name).shape[:2]
-        return height, width
+    if header.mode == "F" or not complete:
+        return check_pixels(read_file(path, name), name)
+    if 0 in size:
+        raise ValueError(f"{name} has no pixels: its shape is {size}.")
     return size
 
 
-def _require_regular(path: str | os.PathLike[str]) -> None:
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise _IrregularFileError
+def check_image(image: Image.Image, name: str, left_out: LeftOut) -> Size:
+    """Return (height, width) of an image in memory that is good; load it."""
+    try:
+        check_header(image)
+        left_out.look_at(image, name)
+        image = upright(image)
+    except Exception as error:
+        raise unreadable(name, error) from error
+    return check_pixels(image, name)
 
 
-def _is_complete(image: Image.Image, path: str) -> bool:
-    """Return whether a file is seen to hold all its pixels; False where only decoding can tell."""
-    if image.format == "PNG":
-        image.verify()  # checksums and the end chunk
-        return True
-    if image.format in ("JPEG", "MPO"):
-        with open(path, "rb") as file:
-            file.seek(-min(_JPEG_TAIL, os.path.getsize(path)), os.SEEK_END)
-            # The two bytes cannot occur inside compressed pixels, where ff is followed by 00.
-            return _JPEG_END in file.read()
-    if isinstance(image, TiffImageFile):
-        tags = image.tag_v2
-        offsets = tags.get(_Tag.StripOffsets) or tags.get(_Tag.TileOffsets) or ()
-        counts = tags.get(_Tag.StripByteCounts) or tags.get(_Tag.TileByteCounts) or ()
-        ends = list(map(add, offsets, counts))
-        return bool(ends) and max(ends) <= os.path.getsize(path)
-    return False
+def check_pixels(opened: np.ndarray | Image.Image, name: str) -> Size:
+    """Return (height, width) of pixels that `to_uint8` has a rule for."""
+    if isinstance(opened, Image.Image):
+        for strip in iter_strips(opened):
+            checked_pixels(strip, name)
+        return opened.height, opened.width
+    height, width = checked_pixels(opened, name).shape[:2]
+    return height, width
 
 
 def unreadable(name: str, error: Exception) -> ValueError:
     """Return the error of a file that could not be read; it says what is wrong and what to do."""
-    if isinstance(error, FileNotFoundError):
-        reason = "does not exist"
-    elif isinstance(error, _IrregularFileError):
-        reason = "is a pipe, a socket or a device; give the path of a regular file"
-    elif isinstance(error, OSError) and error.filename and os.path.isdir(error.filename):
-        reason = f"is a directory; {LOAD_FOLDER}"
-    elif isinstance(error, UnidentifiedImageError):
-        reason = "is not an image in a format that Pillow can read"
-    elif isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
-        reason = (
-            f"is too large: {error} If you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, "
-            "or set it to None"
-        )
-    else:
-        reason = f"is damaged or cannot be read: {error}"
-    return ValueError(f"{name} {reason}.")
+    if isinstance(error, OSError) and error.filename and os.path.isdir(error.filename):
+        return ValueError(f"{name} is a directory; {LOAD_FOLDER}.")
+    return ValueError(f"{name} {reason_of(error)}.")
 
 
 def checked_pixels(pixels: np.ndarray, name: str) -> np.ndarray:

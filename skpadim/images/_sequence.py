@@ -3,19 +3,21 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import joblib
 import numpy as np
 from PIL import Image
 
+from skpadim._formats import in_strips
 from skpadim._sizes import Size
 from skpadim.images._pixels import (
     LOAD_FOLDER,
+    LeftOut,
     check_file,
-    checked_pixels,
+    check_image,
+    check_pixels,
     read_file,
-    stored_pixels,
     to_uint8,
     unreadable,
     upright,
@@ -34,7 +36,8 @@ class ImageSequence:
 
     Everything that can be known without decoding is checked on construction, so that a bad
     file is reported before hours of work and not after: every file exists, has an image
-    header and ends where it should. Pixels are only read on access, and never kept.
+    header and ends where it should. Pixels are only read on access, and never kept. Then a file may
+    turn out to be bad all the same: damaged inside, or changed since.
 
     Parameters
     ----------
@@ -49,12 +52,20 @@ class ImageSequence:
         Pixels are uint8, uint16 (the high byte counts, so bring 12 bit images to 0 ... 65535
         first), bool, or floating point in [0, 1]. Alpha is dropped. EXIF orientation is applied
         to paths and PIL images.
-        An `ImageSequence` is not checked again.
+        An `ImageSequence` is not checked again, and keeps its own `on_error`.
+    on_error : {"raise", "mark"}, default="raise"
+        What becomes of a file that cannot be read, on construction or later. With "raise" it is an
+        error. With "mark" the work on the others goes on: a detector gives the image the score NaN
+        and a heatmap of NaN, calls it defective, all of it, and warns in the end; `errors` has the
+        reason. Learning (`fit`, `partial_fit`, `calibrate`) raises all the same, since what a model
+        has seen should be known.
 
     Attributes
     ----------
     sizes : list of (int, int)
         Height and width of each image in pixels, EXIF orientation applied.
+    errors : dict of int to str
+        Reasons why images could not be read, as far as that is known yet.
 
     Raises
     ------
@@ -63,9 +74,17 @@ class ImageSequence:
         white is unknown, as int32.
     ValueError
         If `X` is empty or a single image, has an ambiguous or empty shape or floating-point
-        values outside [0, 1], or if a file is missing, damaged, no image, or larger than
-        ``PIL.Image.MAX_IMAGE_PIXELS``. On access: if a file has changed since and cannot be
-        decoded. Messages give the path and the index in the original `X`.
+        values outside [0, 1], or if `on_error` is neither "raise" nor "mark". If a file is missing,
+        damaged, no image in a format that is read, or larger than 67 million pixels (or
+        ``PIL.Image.MAX_IMAGE_PIXELS``, if that is set). On access: if a file cannot be decoded, or
+        has another size than when it was checked. Messages give the path and the index in the
+        original `X`.
+
+    Warns
+    -----
+    UserWarning
+        If files have several frames or pages, of which the first is read, or bands that are neither
+        colours nor alpha. They are named.
 
     See Also
     --------
@@ -74,10 +93,11 @@ class ImageSequence:
 
     Notes
     -----
-    What the check of a file costs is the reading of its header and, for PNG, of its checksums.
-    JPEG files are only decoded if they lack an end marker, TIFF files if they are shorter than
-    their strips, since nothing else can tell. Formats that hold no such marks are decoded, and so
-    are files with floating-point pixels, whose range must be seen.
+    What the check of a file costs is the reading of its header; of a PNG file, of the headers of
+    all chunks. JPEG files are only decoded if they lack an end marker, TIFF files if they are
+    shorter than their strips, since nothing else can tell. Formats that hold no such marks (GIF,
+    JPEG 2000, AVIF) are decoded, and so are files with floating-point pixels, whose range must be
+    seen.
 
     Examples
     --------
@@ -88,9 +108,15 @@ class ImageSequence:
     (2, [(4, 6), (5, 5)])
     >>> images[1].dtype, images[1].max()
     (dtype('uint8'), np.uint8(255))
+
+    >>> images = ImageSequence(["no-such-file.png"], on_error="mark")
+    >>> images.errors
+    {0: 'does not exist.'}
     """
 
-    def __init__(self, X: Any) -> None:
+    def __init__(self, X: Any, on_error: Literal["raise", "mark"] = "raise") -> None:
+        if on_error not in ("raise", "mark"):
+            raise ValueError(f"on_error={on_error!r} must be 'raise' or 'mark'.")
         if isinstance(X, ImageSequence):
             self.__dict__.update(X.__dict__)
             return
@@ -100,7 +126,12 @@ class ImageSequence:
         # Views share the items and differ in these indices, which are those of the user's X.
         self._indices = np.arange(len(self._items))
         self._draft_size: int | None = None
-        self._sizes = [self._check(index) for index in range(len(self._items))]
+        self._marks = on_error == "mark"
+        # Of all views; in another process, of those that it sees.
+        self._errors: dict[int, str] = {}
+        left_out = LeftOut()
+        self._sizes = [self._check(index, left_out) for index in range(len(self._items))]
+        left_out.warn()
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -115,7 +146,10 @@ class ImageSequence:
             view._indices = self._indices[key]
             return view
         index = int(self._indices[key])
-        return to_uint8(self._stored_pixels(index), self._name(index))
+        if index in self._errors:
+            raise ValueError(f"{self._name(index)} {self._errors[index]}")
+        pixels = self._decoded(index)
+        return in_strips(pixels) if isinstance(pixels, Image.Image) else pixels
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[position] for position in range(len(self)))
@@ -127,9 +161,75 @@ class ImageSequence:
         Returns
         -------
         list of (int, int)
-            In pixels, EXIF orientation applied.
+            In pixels, EXIF orientation applied; (0, 0) for an image that did not pass the check.
         """
         return [self._sizes[index] for index in self._indices]
+
+    @property
+    def errors(self) -> dict[int, str]:
+        """Reasons why images could not be read, as far as that is known yet.
+
+        Returns
+        -------
+        dict of int to str
+            By the index of the image in the original `X`; empty with ``on_error="raise"``.
+        """
+        indices = self._indices.tolist()
+        return {index: self._errors[index] for index in indices if index in self._errors}
+
+    def error_messages(self) -> list[str]:
+        """Return what `errors` has, as messages that name the images.
+
+        Returns
+        -------
+        list of str
+            One message an image.
+        """
+        return [f"{self._name(index)} {reason}" for index, reason in self.errors.items()]
+
+    def add_errors(self, errors: dict[int, str]) -> None:
+        """Take over what was found out in another process.
+
+        Parameters
+        ----------
+        errors : dict of int to str
+            The `errors` of what was sent there.
+        """
+        self._errors.update(errors)
+
+    def error(self, position: int) -> str | None:
+        """Return why an image could not be read, as far as that is known yet.
+
+        Parameters
+        ----------
+        position : int
+            Which image.
+
+        Returns
+        -------
+        str or None
+            The reason, None if there is none.
+        """
+        return self._errors.get(int(self._indices[position]))
+
+    def strict(self) -> "ImageSequence":
+        """Return the same images, of which one that cannot be read is an error.
+
+        Returns
+        -------
+        ImageSequence
+            A view with ``on_error="raise"``.
+
+        Raises
+        ------
+        ValueError
+            If one of them is known to be bad.
+        """
+        for message in self.error_messages():
+            raise ValueError(message)
+        view = ImageSequence(self)
+        view._marks = False
+        return view
 
     def with_draft(self, size: int) -> "ImageSequence":
         """Return the same images, of which JPEG files are decoded at a reduced scale.
@@ -156,7 +256,7 @@ class ImageSequence:
             item = self._items[index]
             items[index] = os.path.abspath(item) if isinstance(item, str) else item
             sizes[index] = self._sizes[index]
-        return {**vars(self), "_items": items, "_sizes": sizes}
+        return {**vars(self), "_items": items, "_sizes": sizes, "_errors": self.errors}
 
     @property
     def paths(self) -> list[str | None]:
@@ -183,18 +283,24 @@ class ImageSequence:
         Raises
         ------
         ValueError
-            If a file has disappeared.
+            If a file has disappeared, with ``on_error="raise"``.
         """
         return tuple(self._fingerprint(index) for index in self._indices.tolist())
 
     def _fingerprint(self, index: int) -> tuple:
         item = self._items[index]
+        if index in self._errors:
+            return (None,)
         if not isinstance(item, str):
-            return (joblib.hash(to_uint8(self._stored_pixels(index), self._name(index))),)
+            return (joblib.hash(to_uint8(self._pixels(index), self._name(index))),)
         try:
             status = os.stat(item)
         except OSError as error:
-            raise unreadable(self._name(index), error) from error
+            unread = unreadable(self._name(index), error)
+            if not self._marks:
+                raise unread from error
+            self._mark(index, unread)
+            return (None,)
         return os.path.abspath(item), status.st_mtime_ns, status.st_size
 
     def _name(self, index: int) -> str:
@@ -202,7 +308,7 @@ class ImageSequence:
         item = self._items[index]
         return f"X[{index}], {item!r}," if isinstance(item, str) else f"X[{index}]"
 
-    def decoded(self, position: int) -> "np.ndarray | Image.Image":
+    def decoded(self, position: int) -> "np.ndarray | Image.Image | None":
         """Return what is resized: pixels of eight bits, in a Pillow image where there is one.
 
         Parameters
@@ -214,40 +320,65 @@ class ImageSequence:
         -------
         ndarray of shape (height, width) or (height, width, 3), uint8, or PIL.Image.Image
             The array that the sequence holds there, or an image of the same pixels: large ones
-            need not be copied.
+            need not be copied. None if it cannot be read and ``on_error="mark"``.
         """
         index = int(self._indices[position])
-        opened = self._open(index)
-        if isinstance(opened, Image.Image) and opened.mode in ("L", "RGB"):
-            return opened
-        return to_uint8(self._pixels_of(opened), self._name(index))
+        if index in self._errors:
+            return None
+        try:
+            return self._decoded(index)
+        except (TypeError, ValueError) as error:
+            if not self._marks:
+                raise
+            self._mark(index, error)
+            return None
 
-    def _stored_pixels(self, index: int) -> np.ndarray:
-        return self._pixels_of(self._open(index))
+    def _mark(self, index: int, error: Exception) -> None:
+        self._errors[index] = str(error).removeprefix(f"{self._name(index)} ")
+
+    def _decoded(self, index: int) -> "np.ndarray | Image.Image":
+        opened = self._open(index)
+        name = self._name(index)
+        if isinstance(opened, np.ndarray):
+            return to_uint8(opened, name)
+        if opened.mode in ("LA", "RGBA"):
+            # Drops alpha, as to_uint8 does.
+            opened = opened.convert(opened.mode[:-1])
+        if opened.mode in ("L", "RGB"):
+            return opened
+        return in_strips(opened, lambda pixels: to_uint8(pixels, name))
 
     def _open(self, index: int) -> "np.ndarray | Image.Image":
         item = self._items[index]
         if isinstance(item, np.ndarray):
             return item
+        name = self._name(index)
         if isinstance(item, str):
-            return read_file(item, self._name(index), self._draft_size)
+            return read_file(item, name, self._draft_size, self._sizes[index])
         try:
             return upright(item)
         except Exception as error:
-            raise unreadable(self._name(index), error) from error
+            raise unreadable(name, error) from error
 
-    @staticmethod
-    def _pixels_of(opened: "np.ndarray | Image.Image") -> np.ndarray:
-        return opened if isinstance(opened, np.ndarray) else stored_pixels(opened)
+    def _pixels(self, index: int) -> np.ndarray:
+        opened = self._open(index)
+        return opened if isinstance(opened, np.ndarray) else in_strips(opened)
 
-    def _check(self, index: int) -> Size:
-        """Return (height, width) of an image that is fit for use."""
-        if isinstance(self._items[index], str):
-            return check_file(self._items[index], self._name(index))
-        # This loads lazy PIL images, which two threads must not do at the same time.
-        pixels = self._stored_pixels(index)
-        height, width = checked_pixels(pixels, self._name(index)).shape[:2]
-        return height, width
+    def _check(self, index: int, left_out: LeftOut) -> Size:
+        """Return (height, width) of an image that is fit for use; (0, 0) of one that is marked."""
+        item, name = self._items[index], self._name(index)
+        try:
+            if isinstance(item, np.ndarray):
+                return check_pixels(item, name)
+            if isinstance(item, str):
+                return check_file(item, name, left_out)
+            # This loads lazy PIL images, which two threads must not do at the same time.
+            return check_image(item, name, left_out)
+        except (TypeError, ValueError) as error:
+            if not self._marks:
+                raise
+            self._mark(index, error)
+            return 0, 0
 
 
 def _as_items(X: Any) -> Sequence | np.ndarray:

@@ -156,7 +156,7 @@ def report(
         # Not all that the name of an image may hold is Unicode.
         open(unfinished, "w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file,
     ):
-        images = ImageSequence(X)
+        images = ImageSequence(X).strict()
         labels = image_labels(y, len(images))
         sizes = [_reduced(size, int(image_size)) for size in images.sizes]
         truths = _pack_masks(masks, sizes)

@@ -355,13 +355,27 @@ def test_a_truncated_file_is_found_on_construction(tmp_path, photograph, suffix,
         ImageSequence([path])
 
 
-def test_a_changed_byte_in_a_png_is_found_on_construction(tmp_path, photograph):
+@pytest.mark.parametrize("compress_level", [0, 6])
+def test_a_changed_byte_among_the_pixels_of_a_png_is_found_on_access(
+    tmp_path, photograph, compress_level
+):
     path = tmp_path / "part.png"
-    photograph.save(path)
+    photograph.save(path, compress_level=compress_level)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+    images = ImageSequence([path])
     with pytest.raises(ValueError, match=r"part\.png', is damaged"):
+        images[0]
+
+
+def test_a_changed_byte_in_the_header_of_a_png_is_found_on_construction(tmp_path, photograph):
+    path = tmp_path / "part.png"
+    photograph.save(path)
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"part\.png', is (damaged|not an image)"):
         ImageSequence([path])
 
 
@@ -402,6 +416,26 @@ def test_who_lifts_pillows_limit_may_read_large_files(tmp_path, photograph, monk
     photograph.save(tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     assert ImageSequence([tmp_path / "large.png"])[0].shape == (64, 64, 3)
+
+
+def test_the_limit_is_67_million_pixels_unless_pillows_is_set(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.png"
+    Image.new("1", (8192, 8193)).save(path)
+    with pytest.raises(ValueError, match=r"bomb\.png', is too large: .*8192 x 8193 .* 67108864"):
+        ImageSequence([path])
+    with pytest.raises(ValueError, match=r"bomb\.png' is too large"):
+        read_image(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8192 * 8193)
+    assert ImageSequence([path]).sizes == [(8193, 8192)]
+
+
+def test_a_file_replaced_by_a_larger_one_is_not_decoded(tmp_path, photograph):
+    path = tmp_path / "part.png"
+    photograph.save(path)
+    images = ImageSequence([path])
+    photograph.resize((65, 64)).save(path)
+    with pytest.raises(ValueError, match=r"part\.png', .* another size than when it was checked"):
+        images[0]
 
 
 def test_the_users_warning_filters_are_kept(paths):
@@ -551,3 +585,87 @@ def test_paths_are_those_of_the_files_and_none_in_memory(tmp_path):
     images = ImageSequence([path, pixels, str(path)])
     assert images.paths == [str(path), None, str(path)]
     assert images[1:].paths == [None, str(path)]
+
+
+# --------------------------------------------------------------------------- files that are marked
+
+
+@pytest.fixture
+def marked(paths, tmp_path):
+    """A missing file between good ones, and one behind them that is damaged inside."""
+    damaged = tmp_path / "damaged.png"
+    content = bytearray(paths[0].read_bytes())
+    content[60] ^= 255
+    damaged.write_bytes(content)
+    return [paths[0], tmp_path / "none.png", paths[2], damaged]
+
+
+def test_a_bad_file_is_marked_where_that_is_asked_for(marked, stack):
+    images = ImageSequence(marked, on_error="mark")
+    assert images.errors == {1: "does not exist."}
+    assert images.sizes == [(5, 7), (0, 0), (5, 7), (5, 7)]
+    assert images.decoded(1) is None
+    assert images.decoded(3) is None  # the check has not seen it
+    np.testing.assert_array_equal(images[0], stack[0])
+    assert [images.error(position) is None for position in range(4)] == [True, False, True, False]
+    assert images.errors[3].startswith("is damaged or cannot be read: ")
+
+
+def test_what_is_marked_is_still_no_image(marked):
+    images = ImageSequence(marked, on_error="mark")
+    with pytest.raises(ValueError, match=r"X\[1\], .*none\.png', does not exist"):
+        images[1]
+    with pytest.raises(ValueError, match=r"X\[3\], .*damaged\.png', is damaged"):
+        images[3]
+
+
+def test_views_share_what_is_found_out_and_tell_their_part_of_it(marked):
+    images = ImageSequence(marked, on_error="mark")
+    part = images[2:]
+    assert part.errors == {}
+    assert part.decoded(1) is None
+    assert list(part.errors) == [3]
+    assert list(images.errors) == [1, 3]
+    assert ImageSequence(images).errors == images.errors
+
+
+def test_marks_survive_pickling(marked):
+    part = pickle.loads(pickle.dumps(ImageSequence(marked, on_error="mark")[1:]))
+    assert part.errors == {1: "does not exist."}
+    assert part.decoded(2) is None
+    assert list(part.errors) == [1, 3]
+
+
+def test_strictly_a_bad_file_is_an_error_whenever_it_is_found(marked):
+    images = ImageSequence(marked, on_error="mark")
+    with pytest.raises(ValueError, match=r"X\[1\], .*none\.png', does not exist"):
+        images.strict()
+    rest = images[2:].strict()
+    with pytest.raises(ValueError, match=r"X\[3\], .*damaged\.png', is damaged"):
+        rest.decoded(1)
+
+
+def test_what_could_never_be_an_image_is_not_marked():
+    with pytest.raises(TypeError, match="has type int"):
+        ImageSequence([3], on_error="mark")
+    with pytest.raises(ValueError, match="X is empty"):
+        ImageSequence([], on_error="mark")
+
+
+def test_arrays_without_a_rule_are_marked():
+    images = ImageSequence([np.zeros((5, 7)), np.full((5, 7), 2.0)], on_error="mark")
+    assert list(images.errors) == [1]
+    assert images.errors[1].startswith("has floating-point pixels from 2 to 2")
+
+
+@pytest.mark.parametrize("on_error", ["skip", None, True])
+def test_there_are_two_ways_to_go_on(paths, on_error):
+    with pytest.raises(ValueError, match="must be 'raise' or 'mark'"):
+        ImageSequence(paths, on_error=on_error)
+
+
+def test_the_fingerprint_of_a_file_that_disappeared_marks_it(paths):
+    images = ImageSequence(paths, on_error="mark")
+    paths[1].unlink()
+    assert images.fingerprint()[1] == (None,)
+    assert images.errors == {1: "does not exist."}

@@ -160,6 +160,17 @@ def test_a_file_damaged_after_the_check_is_named_with_its_index(paths, batch_siz
         list(iter_batches(images[2:], (20, 30), batch_size=batch_size))
 
 
+def test_a_file_that_is_marked_is_black_and_the_others_are_as_ever(paths, images):
+    marked = ImageSequence([*paths, paths[0].parent / "none.png"], on_error="mark")
+    paths[1].write_bytes(paths[1].read_bytes()[:500])
+    batch = np.concatenate(list(iter_batches(marked, (16, 16), batch_size=2)))
+    assert list(marked.errors) == [1, len(paths)]
+    expected = np.concatenate(list(iter_batches(images, (16, 16))))
+    expected[1] = 0
+    np.testing.assert_array_equal(batch[:-1], expected)
+    assert not batch[-1].any()
+
+
 # --------------------------------------------------------------------------------------- threads
 
 
@@ -169,9 +180,9 @@ def opened(monkeypatch):
     names = []
     open_ = Image.open
 
-    def noting(path, *arguments, **options):
-        names.append(Path(path).name)
-        return open_(path, *arguments, **options)
+    def noting(file, *arguments, **options):
+        names.append(Path(getattr(file, "name", "header")).name)
+        return open_(file, *arguments, **options)
 
     monkeypatch.setattr(Image, "open", noting)
     return names

@@ -248,12 +248,34 @@ def test_floating_point_tiff_is_rounded_to_255_steps(tmp_path):
     np.testing.assert_array_equal(ImageSequence([path])[0], [[0, 128, 255], [51, 1, 254]])
 
 
-def test_of_several_pages_the_first_is_read(tmp_path, rgb):
-    path = tmp_path / "pages.tiff"
+@pytest.mark.parametrize("suffix", ["tiff", "png", "gif", "webp", "mpo"])
+def test_of_several_frames_or_pages_the_first_is_read_with_a_warning(tmp_path, rgb, suffix):
+    path = tmp_path / f"pages.{suffix}"
     first, second = Image.fromarray(rgb), Image.fromarray(255 - rgb)
-    first.save(path, save_all=True, append_images=[second])
-    np.testing.assert_array_equal(read_image(path), rgb)
-    assert_path_equals_array(path)
+    first.save(tmp_path / f"first.{suffix}", lossless=True)
+    first.save(path, save_all=True, append_images=[second], lossless=True)
+    message = r"pages\.\w+': several frames or pages, of which only the first is read"
+    with pytest.warns(UserWarning, match=message):
+        read = read_image(path)
+    np.testing.assert_array_equal(
+        ImageSequence([read])[0], ImageSequence([read_image(tmp_path / f"first.{suffix}")])[0]
+    )
+    with pytest.warns(UserWarning, match="several frames or pages"):
+        assert_path_equals_array(path)
+
+
+def test_files_with_more_pages_are_named_in_one_warning(tmp_path, rgb):
+    paths = [tmp_path / f"{number}.tiff" for number in range(6)]
+    for path in paths[1:]:
+        Image.fromarray(rgb).save(path, save_all=True, append_images=[Image.fromarray(rgb)])
+    Image.fromarray(rgb).save(paths[0])
+    with pytest.warns(UserWarning, match="several frames") as told:
+        ImageSequence(paths)
+    assert len(told) == 1
+    message = str(told[0].message)
+    assert "X[1], " in message
+    assert "3.tiff' and 2 more: " in message
+    assert "0.tiff" not in message
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
