@@ -157,6 +157,9 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         "verbose": ["verbose"],
     }
 
+    # A detector from a file sets it to False: no file makes a machine download what it names.
+    _downloads = True
+
     def __init__(
         self,
         backbone: "str | torch.nn.Module | Callable[[], torch.nn.Module]" = "efficientnet_lite0",
@@ -426,7 +429,9 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         kept = _EXTRACTORS.get(self)
         if kept is None or kept[0] != key:
             device = resolve_device(self.device)
-            backbone = build_backbone(self.backbone, layers, self.weights, self.random_state)
+            backbone = build_backbone(
+                self.backbone, layers, self.weights, self.random_state, download=self._downloads
+            )
             _EXTRACTORS[self] = kept = (key, MapExtractor(backbone, device))
         return kept[1]
 
