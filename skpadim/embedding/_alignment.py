@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from skpadim._sizes import Size
-
-# Design: the default grid has cells of this many pixels.
-_DEFAULT_STRIDE = 8
+from skpadim.embedding._passthrough import DEFAULT_STRIDE
 
 
 def grid_shape(
@@ -22,7 +20,7 @@ def grid_shape(
     Without `grid_stride` it is 8, or the finest map as it is where that has fewer positions.
     """
     height, width = input_size
-    stride = grid_stride or _DEFAULT_STRIDE
+    stride = grid_stride or DEFAULT_STRIDE
     rows, columns = ceil(height / stride), ceil(width / stride)
     if grid_stride is None:
         finest = max(map_sizes, key=lambda size: size[0] * size[1])
