@@ -170,6 +170,23 @@ def test_all_parameters_of_an_embedder_come_back(parts, tmp_path):
     np.testing.assert_array_equal(restored.score_samples(new), detector.score_samples(new))
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"image_size": 64, "grid_stride": 224},
+        # Its last map is a single cell, whatever the size of images.
+        {"backbone": "resnet18", "weights": None, "layers": ["avgpool"], "image_size": 160},
+    ],
+)
+def test_a_grid_of_one_position_comes_back(parts, tmp_path, parameters):
+    embedder = PatchEmbedder(engine="torch", **parameters)
+    detector = PaDiM(embedder=embedder, n_components=8, random_state=0).fit(parts.images[:20])
+    assert detector.grid_shape_ == (1, 1)
+    restored = skpadim.load(skpadim.save(detector, tmp_path / "a.skpadim"))
+    new = parts.images[20:24]
+    np.testing.assert_array_equal(restored.score_samples(new), detector.score_samples(new))
+
+
 def test_a_name_for_an_embedder_stays_one(parts, tmp_path):
     detector = PaDiM().fit(parts.images[:20])
     restored = skpadim.load(skpadim.save(detector, tmp_path / "a.skpadim"))
