@@ -17,10 +17,12 @@ from sklearn.model_selection import StratifiedKFold, check_cv
 
 from skpadim import PaDiM, PatchEmbedder
 from skpadim.datasets import load_mvtec_ad
+from skpadim.embedding import Passthrough
 from skpadim.model_selection import InlierKFold
 
-# Embeddings are made once. A cell of their grid is 8 pixels, so this is the default smoothing.
-ON_EMBEDDINGS = {"embedder": "passthrough", "smoothing": 0.5}
+# Embeddings are made once, and heatmaps stay on their grid. A cell is 8 pixels, so this is the
+# default smoothing.
+ON_EMBEDDINGS = {"embedder": Passthrough(stride=1), "smoothing": 0.5}
 FOLDS = InlierKFold(5, shuffle=True, random_state=0)
 
 

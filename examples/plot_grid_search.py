@@ -81,8 +81,8 @@ print(
 # What comes after the embedding is an estimator of its own. Nothing is written to disk and no
 # network is loaded for a fit, but all embeddings have to fit into memory. ``PatchGaussian``
 # scores an image by its largest patch distance, ``PaDiM`` by the maximum of the smoothed heatmap,
-# so that the two forms differ slightly. (``PaDiM(embedder="passthrough")`` smooths as well, in
-# cells of the grid.)
+# so that the two forms differ slightly. (``PaDiM(embedder="passthrough")`` on embeddings scores as
+# ``PaDiM`` does on the images.)
 #
 # Which dimensions are kept is drawn at random. A fit is cheap now, so the search can afford several
 # draws, and tell luck from merit.

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from math import prod
+import re
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Of the layout below. A file of a higher one is refused; those of all lower ones are read.
-FORMAT = 2
+FORMAT = 3
 
 # What arrays may be, by the names that the format has for dtypes.
 _DTYPES = {"F32": "float32", "F64": "float64", "I16": "int16", "I64": "int64"}
+
+# How files of others begin: pickles, also as joblib compresses them, and archives.
+_PICKLE = re.compile(
+    rb"\x80[\x02-\x05]|x[\x01\x5e\x9c\xda]|\x1f\x8b|BZh|\xfd7zXZ|\x5d\0\0|\x04\x22M\x18"
+)
+_ARCHIVE = re.compile(rb"PK\x03\x04")
 
 
 class Header(NamedTuple):
@@ -30,7 +37,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     return read_model_file(Path(path))[0]
 
 
-def read_model_file(path: Path) -> tuple[Header, dict[str, NDArray]]:
+def read_model_file(path: Path, mmap: bool = True) -> tuple[Header, dict[str, NDArray]]:
     """Read a file as far as it can be read without knowing what a detector is."""
     from safetensors import SafetensorError, safe_open
 
@@ -46,33 +53,80 @@ def read_model_file(path: Path) -> tuple[Header, dict[str, NDArray]]:
                 for name, part in slices.items()
             }
     except (SafetensorError, KeyError, OSError, ValueError) as error:
-        raise refusal(path, f"it is damaged, or of another kind ({error})") from error
+        raise refusal(
+            path, _kind(path) or f"it is damaged, or of another kind ({error})"
+        ) from error
     if not {"skpadim", "sha256"} <= metadata.keys():
         raise refusal(path, "it is a file of arrays, but skpadim.save has not written it")
     text = metadata["skpadim"]
     try:
-        record = json.loads(text)
+        record = parse_header(text)
         found = record["format"]
-        newer = found > FORMAT
+        if type(found) is not int or found < 1:
+            raise ValueError(f"{found!r} is no format")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise refusal(path, f"its header is damaged ({error!r})") from error
-    if newer:
+    if found > FORMAT:
         raise refusal(
             path,
             f"it is of format {found}, and this version of skpadim reads formats up to {FORMAT}. "
             "Install a newer one",
         )
-    arrays = _map(path, forms)
+    try:
+        arrays = _read_arrays(path, forms, mmap)
+    except (OSError, ValueError) as error:
+        raise refusal(path, f"it has changed while it was read ({error})") from error
     if metadata["sha256"] != checksum(text, arrays):
         raise refusal(path, "it is damaged: its content has another checksum. Copy it again")
+    versions, detector = record.get("versions"), record.get("detector")
+    if not isinstance(detector, dict) or not isinstance(versions, dict):
+        raise refusal(path, "its header is incomplete")
+    return Header(found, {name: str(number) for name, number in versions.items()}, detector), arrays
+
+
+def parse_header(text: str) -> dict[str, Any]:
+    """Return what JSON says, if its numbers are finite and of 64 bits."""
+    record = json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
+    if not isinstance(record, dict):
+        raise TypeError(f"{type(record).__name__} is where names and values must be")
+    return record
+
+
+def _integer(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{text:.20}... is out of range")
+    return number
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text:.20} is where a finite number must be")
+    return number
+
+
+def _kind(path: Path) -> str | None:
+    """Return what a file of another kind is, if its beginning says so."""
     try:
-        return Header(found, dict(record["versions"]), dict(record["detector"])), arrays
-    except (KeyError, TypeError, ValueError) as error:
-        raise refusal(path, f"its header is incomplete ({error!r})") from error
+        with open(str(path), "rb") as file:
+            start = file.read(8)
+    except OSError:
+        return None
+    if _PICKLE.match(start):
+        return (
+            "it looks like a pickle, such as joblib writes. That is code, which is not run here. "
+            "If you trust who made it, convert it: skpadim.save(joblib.load('old'), 'new.skpadim')"
+        )
+    if _ARCHIVE.match(start):
+        return "it is an archive, such as skops and torch write, and not a file of skpadim.save"
+    return None
 
 
-def _map(path: Path, forms: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, NDArray]:
-    """Map arrays that follow one another at the end of a file."""
+def _read_arrays(
+    path: Path, forms: dict[str, tuple[str, tuple[int, ...]]], mmap: bool
+) -> dict[str, NDArray]:
+    """Map or read arrays that follow one another at the end of a file."""
     sizes = [np.dtype(dtype).itemsize * prod(shape) for dtype, shape in forms.values()]
     arrays: dict[str, NDArray] = {}
     # Opened once: the file may be replaced meanwhile.
@@ -81,8 +135,11 @@ def _map(path: Path, forms: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str,
         for (name, (dtype, shape)), size in zip(forms.items(), sizes, strict=True):
             # Each with its own shape: joblib, which sends workers the place in the file, takes
             # reshaped parts of a flat map for arrays in Fortran's order.
-            mapped = np.memmap(file, dtype, "r", offset, shape) if size else np.empty(shape, dtype)
-            arrays[name] = mapped.view(np.ndarray)
+            if mmap and size:
+                arrays[name] = np.memmap(file, dtype, "r", offset, shape).view(np.ndarray)
+            else:
+                file.seek(offset)
+                arrays[name] = np.fromfile(file, dtype, prod(shape)).reshape(shape)
             offset += size
     return arrays
 

@@ -27,8 +27,7 @@ from skpadim._passes import Work, passes_over
 from skpadim._sizes import Size
 from skpadim._streams import Embedder, Stream
 from skpadim._threshold import ThresholdMixin, check_calibrated
-from skpadim.embedding import PatchEmbedder
-from skpadim.embedding._passthrough import Passthrough
+from skpadim.embedding import Passthrough, PatchEmbedder
 from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._reduction import PROJECTIONS, select_dimensions
 from skpadim.heatmaps import Smoothing, heatmap_scores, to_heatmaps
@@ -58,10 +57,12 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
 
     Parameters
     ----------
-    embedder : str or PatchEmbedder, default="efficientnet_lite0"
+    embedder : str, PatchEmbedder or Passthrough, default="efficientnet_lite0"
         Name of a backbone, or a :class:`~skpadim.PatchEmbedder` for everything else about the
-        embedding, or "passthrough" when X already holds embeddings. Parameters of the embedding are
-        set as ``embedder__image_size`` and so on, also where this is a name.
+        embedding. Its parameters are set as ``embedder__image_size`` and so on, also where this is
+        a name. When X already holds embeddings: "passthrough" if their cells are 8 pixels apart, as
+        those of a PatchEmbedder with its defaults, else a
+        :class:`~skpadim.embedding.Passthrough`.
     n_components : int, float or None, default=None
         Dimensions left after the reduction: a number, a share of those there are, in (0, 1],
         or None for all.
@@ -79,10 +80,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         Whether to keep the factors of the Gaussians in 16-bit integers, which halves the model, in
         memory and on disk. Scores change by about 1e-5 of themselves.
     smoothing : float or Smoothing, default=4.0
-        Standard deviation of the Gaussian filter on heatmaps, in pixels of the network's input (in
-        grid cells with "passthrough"); 0 for none. A :class:`~skpadim.heatmaps.Smoothing` for
-        other filters, borders and interpolations. It may be changed after `fit`: the threshold is
-        stale then, and decisions warn until :meth:`calibrate` has set it anew.
+        Standard deviation of the Gaussian filter on heatmaps, in pixels of the network's input; 0
+        for none. A :class:`~skpadim.heatmaps.Smoothing` for other filters, borders and
+        interpolations. It may be changed after `fit`: the threshold is stale then, and decisions
+        warn until :meth:`calibrate` has set it anew.
     contamination : "auto" or float, default="auto"
         With "auto" the threshold comes from `false_alarm_rate`. A share in (0, 0.5] of the training
         images that are defective: that share of them falls below the threshold.
@@ -93,7 +94,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         it was set by hand.
     memory : str or object with the joblib.Memory interface, default=None
         Where to keep embeddings, so that a search over what comes after them embeds no image
-        twice. By default nothing is kept.
+        twice. By default nothing is kept. joblib keeps pickles there, which are code: name a folder
+        that only you can write to.
     n_jobs : int or None, default=None
         Number of workers that images are shared among, by joblib, in `fit` and in scoring. None
         is 1 unless there is a :func:`joblib.parallel_config` around, which may also choose another
@@ -109,8 +111,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
 
     Attributes
     ----------
-    embedder_ : PatchEmbedder
-        The embedder in use; with "passthrough" what stands in for it.
+    embedder_ : PatchEmbedder or Passthrough
+        The embedder in use.
     gaussian_ : PatchGaussian
         The Gaussians, of the selected dimensions.
     components_ : ndarray or None
@@ -157,7 +159,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "embedder": [str, PatchEmbedder],
+        "embedder": [str, PatchEmbedder, Passthrough],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="right"),
@@ -181,7 +183,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        embedder: str | PatchEmbedder = "efficientnet_lite0",
+        embedder: str | PatchEmbedder | Passthrough = "efficientnet_lite0",
         n_components: int | float | None = None,
         reduction: Any = "random",
         reg_covar: float = 0.1,
@@ -464,9 +466,12 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     def _start(self, X: Any, y: Any, at_least: int = 1) -> Stream:
         """Open good samples, to begin to learn from."""
         samples: Any
-        if self.embedder == "passthrough":
+        embedder: Embedder
+        if self._takes_embeddings():
             samples = validate_embeddings(self, X, reset=True)
-            embedder: Embedder = Passthrough(self.grid_shape_, self.n_features_in_)
+            named = isinstance(self.embedder, str)
+            embedder = Passthrough() if named else clone(self.embedder)
+            embedder.fit(samples.reshape(len(samples), *self.grid_shape_, self.n_features_in_))
         else:
             named = isinstance(self.embedder, str)
             embedder = (PatchEmbedder(self.embedder) if named else clone(self.embedder)).fit()
@@ -487,12 +492,21 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         samples = only_good(samples, y)
         # Else components_ are a projection.
         channels = self.components_ if self.gaussian_.components_ is None else None
-        return Stream(samples, self._embedder_in_use(), channels, self.memory, self.verbose)
+        stream = Stream(samples, self._embedder_in_use(), channels, self.memory, self.verbose)
+        # A file can claim anything of a network that is built only now.
+        found = (*stream.grid_shape, stream.n_channels)
+        expected = (*(1, 1, *self.grid_shape_)[-2:], self.gaussian_.n_features_in_)
+        if found != expected:
+            raise ValueError(
+                f"the embeddings have {found} rows, columns and dimensions, but the model is of "
+                f"{expected}: it cannot have been fitted to them. Fit it again."
+            )
+        return stream
 
     def _embedder_in_use(self) -> Any:
         """Return the embedder of the fit, made sure to have the weights that it had then."""
         embedder: Any = self.embedder_
-        if isinstance(self.embedder, PatchEmbedder):
+        if isinstance(self.embedder, PatchEmbedder) and isinstance(embedder, PatchEmbedder):
             # A model may well be used on another device than it was fitted on.
             for name in _FREE_EMBEDDER_PARAMETERS:
                 setattr(embedder, name, getattr(self.embedder, name))
@@ -504,6 +518,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
                 "fit it again."
             )
         return embedder
+
+    def _takes_embeddings(self) -> bool:
+        return isinstance(self.embedder, Passthrough) or self.embedder == "passthrough"
 
     def _select(self, embedder: Embedder) -> NDArray[np.intp] | None:
         return select_dimensions(
@@ -543,8 +560,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         """Return the parameters that what was learnt depends on."""
         names = ("embedder", "n_components", "reduction", "random_state")
         parameters = {name: getattr(self, name) for name in names}
-        if isinstance(self.embedder, PatchEmbedder):
-            parameters["embedder"] = "PatchEmbedder"
+        if not isinstance(self.embedder, str):
+            parameters["embedder"] = type(self.embedder).__name__
             for name, value in self.embedder.get_params(deep=False).items():
                 if name not in _FREE_EMBEDDER_PARAMETERS:
                     parameters[f"embedder__{name}"] = value
@@ -616,7 +633,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        passthrough = self.embedder == "passthrough"
+        passthrough = self._takes_embeddings()
         tags.input_tags.two_d_array = passthrough
         tags.input_tags.three_d_array = True
         tags.input_tags.string = not passthrough

@@ -15,9 +15,8 @@ from sklearn.utils.validation import check_memory
 from skpadim._estimators import caller_level
 from skpadim._progress import ProgressBar
 from skpadim._sizes import Size, check_size
-from skpadim.embedding import PatchEmbedder
+from skpadim.embedding import Passthrough, PatchEmbedder
 from skpadim.embedding._extractor import resolve_device
-from skpadim.embedding._passthrough import Passthrough
 from skpadim.images import ImageSequence
 
 Embedder: TypeAlias = PatchEmbedder | Passthrough

@@ -11,9 +11,10 @@ References
 
 import json
 import os
+import re
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from math import ceil, isnan, prod
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._estimators import shallow_copy
 from skpadim._files import check_new_file, new_file
-from skpadim._model_files import FORMAT, checksum, read_model_file, refusal
+from skpadim._model_files import FORMAT, checksum, parse_header, read_model_file, refusal
 from skpadim._padim import PaDiM
 from skpadim._sizes import check_size
 from skpadim._threshold import check_calibrated
-from skpadim.embedding import PatchEmbedder
-from skpadim.embedding._passthrough import Passthrough
+from skpadim.embedding import Passthrough, PatchEmbedder
+from skpadim.embedding._passthrough import DEFAULT_STRIDE
 from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._triangles import count_entries
 from skpadim.heatmaps import Smoothing
@@ -39,17 +40,20 @@ __all__ = ["load", "save"]
 # torchvision is an extra.
 _PACKAGES = ("skpadim", "numpy", "pillow", "scikit-learn", "torch", "torchvision")
 
-# joblib.Memory reads pickles from the folder that `memory` names: no file may name one.
-_LEFT_OUT = ("memory",)
+# What is of a machine and a run, and what no file may command: joblib.Memory reads pickles from the
+# folder that `memory` names, and the others say how much of a machine is taken.
+_LEFT_OUT = ("memory", "n_jobs", "verbose", "batch_size")
 
 _FLOATS = ("float32", "float64")
-# Parameters that are objects with parameters of their own.
-_NESTED = {"embedder": PatchEmbedder, "smoothing": Smoothing}
 
-# Limits to what a file may ask of the machine that uses it: no network has a coarser grid, images
-# are no larger than Pillow takes without a warning, and no heatmap is smoothed further.
-_MAX_STRIDE = 128
-_MAX_PIXELS = 2**30 // 4 // 3
+# Names of Lite networks, of torchvision and timm: no path and no address looks like that.
+_BACKBONE = re.compile(r"(timm/)?[\w.-]+", re.ASCII)
+
+# Limits to what a file may ask of the machine that uses it. Images have so many pixels for each
+# Gaussian, which cannot be claimed, or so many in any case.
+_PIXELS_PER_POSITION = 128**2
+_FREE_PIXELS = 2**20
+_MAX_SIDE = 2**14
 _MAX_SMOOTHING = 10_000
 
 
@@ -85,7 +89,8 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
     TypeError
         If `detector` is no PaDiM, or if its backbone is a module or a callable: that is code.
     ValueError
-        If `detector` is not fitted.
+        If `detector` is not fitted, or if it is one that :func:`~skpadim.load` would refuse: of a
+        threshold that is not finite, say, or of a parameter that was set to an invalid value.
 
     See Also
     --------
@@ -96,8 +101,11 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
     The format is that of safetensors, with parameters as JSON in its header and a SHA-256 of it
     all. The file appears when it is complete.
 
-    The parameter `memory` is not saved, since it belongs to a machine, nor is a RandomState: what
-    it has drawn is.
+    The parameters `memory`, `n_jobs`, `verbose` and `batch_size` are not saved, since they belong
+    to a machine, nor is a RandomState: what it has drawn is.
+
+    A file that is replaced keeps its mode, and a link stays a link: the file that it leads to is
+    replaced. Devices and pipes are refused.
 
     Examples
     --------
@@ -132,6 +140,12 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     text = json.dumps(record)
+    try:
+        _make_detector(parse_header(text)["detector"], arrays, weights="imagenet")
+    except Exception as error:
+        raise ValueError(
+            f"detector cannot be saved, since load would refuse the file: {error}."
+        ) from error
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -143,11 +157,16 @@ def save(detector: PaDiM, path: str | os.PathLike[str], *, overwrite: bool = Fal
     return path
 
 
-def load(path: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None = None) -> PaDiM:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    mmap: bool = True,
+) -> PaDiM:
     """Read a detector that :func:`~skpadim.save` has written.
 
-    No code of the file is run, and nothing is downloaded. The arrays are mapped: they stay in the
-    file, which may be replaced but not written into while the detector is in use.
+    No code of the file is run, and nothing is downloaded, now or later, unless `weights` asks for
+    it.
 
     Parameters
     ----------
@@ -155,39 +174,52 @@ def load(path: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None
         The file.
     weights : str, os.PathLike or None, default=None
         File with the backbone's weights. Needed where the detector was fitted with weights from a
-        file; for other backbones it saves their download.
+        file, and where the published ones are not on this machine. "imagenet" has the latter
+        downloaded at the first image. The hash of the weights is checked in any case.
+    mmap : bool, default=True
+        Whether the arrays stay in the file and are mapped, so that they are read when they are
+        needed and processes share them. The file may then be replaced, as `save` does, but not
+        written into while the detector is in use, as ``cp new.skpadim old.skpadim`` does: that can
+        end the process, or mix two models. With False the arrays are read at once, and nothing that
+        happens to the file matters afterwards.
 
     Returns
     -------
     PaDiM
-        The detector. Its network is built at the first image; a backbone whose weights are neither
-        installed nor given is looked for then.
+        The detector. Its network is built at the first image.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is no such file. At the first image, if the published weights of the backbone are
+        not on this machine.
     ValueError
-        If the file is not a detector's, is damaged or incomplete, contradicts itself, or is of a
-        newer format; or if `weights` are needed.
+        If the file is not a detector's, is damaged or incomplete, contradicts itself, has numbers
+        out of their range, or is of a newer format; or if `weights` are needed.
 
     See Also
     --------
     skpadim.save : Writes the file, and shows how to use both.
     """
-    header, arrays = read_model_file(Path(path))
+    header, arrays = read_model_file(Path(path), mmap)
     try:
-        record = dict(header.detector)
-        if header.format == 1:
+        record = header.detector
+        if header.format < 2:
             record = _from_format_1(record)
-        return _make_detector(record, arrays, weights)
+        if header.format < 3:
+            record = _from_format_2(record)
+        detector = _make_detector(record, arrays, weights)
     except _WeightsNeeded as error:
         raise ValueError(
             f"the detector in {os.fspath(path)!r} was fitted with weights from a file, "
             f"{error}: say where that is, weights='path/to/file'. Its hash is checked."
         ) from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:
+        # What no detector has written can fail wherever it happens to stumble.
         raise refusal(path, f"{type(error).__name__}: {error}") from error
+    if isinstance(detector.embedder_, PatchEmbedder):
+        detector.embedder_._downloads = weights == "imagenet"
+    return detector
 
 
 class _WeightsNeeded(Exception):
@@ -252,8 +284,12 @@ def _encode_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     return {
         name: _encode(value, name.rpartition("__")[2])
         for name, value in parameters.items()
-        if name not in _LEFT_OUT
+        if not _is_left_out(name)
     }
+
+
+def _is_left_out(name: str) -> bool:
+    return name.rpartition("__")[2] in _LEFT_OUT
 
 
 def _encode(value: Any, name: str) -> Any:
@@ -261,11 +297,9 @@ def _encode(value: Any, name: str) -> Any:
     if name == "weights" and value not in ("imagenet", None):
         # Not the path, which is of one machine: a file might name what is none of its business.
         return {"file": Path(value).name}
-    if isinstance(value, Passthrough):
-        return "passthrough"
     if isinstance(value, dict):
         return _encode_parameters(value)
-    if isinstance(value, PatchEmbedder | Smoothing):
+    if isinstance(value, PatchEmbedder | Passthrough | Smoothing):
         return _encode_parameters(value.get_params(deep=False))
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
@@ -290,9 +324,14 @@ def _decode(value: Any, name: str, weights: Any) -> Any:
     if isinstance(value, dict):
         if value.keys() == {"file"}:
             if weights is None:
-                raise _WeightsNeeded(value["file"])
+                raise _WeightsNeeded(repr(value["file"]))
             return weights
-        return _NESTED[name](**_decode_parameters(value, weights))
+        if name == "smoothing":
+            return Smoothing(**_decode_parameters(value, weights))
+        if name != "embedder":
+            raise ValueError(f"{name} cannot have parameters of its own")
+        embedder = Passthrough if "stride" in value else PatchEmbedder
+        return embedder(**_decode_parameters(value, weights))
     if name.endswith("weights") and value not in ("imagenet", None):
         raise ValueError("it names a file of weights by its path, which is its user's to say")
     return value
@@ -303,8 +342,8 @@ def _decode_parameters(parameters: dict[str, Any], weights: Any) -> dict[str, An
     for name in ("weights", "embedder__weights"):
         if weights is not None and name in decoded:
             decoded[name] = weights
-    if any(name in decoded for name in _LEFT_OUT):
-        raise ValueError(f"it must not set any of {_LEFT_OUT}")
+    if any(map(_is_left_out, decoded)):
+        raise ValueError(f"it must not set any of {', '.join(_LEFT_OUT)}")
     return decoded
 
 
@@ -324,69 +363,125 @@ def _from_format_1(record: dict[str, Any]) -> dict[str, Any]:
     return record | {"parameters": parameters | {"smoothing": smoothing}}
 
 
+def _from_format_2(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record in which cells have a stride, and nothing commands the machine."""
+
+    def converted(name: str, value: Any) -> Any:
+        if name.startswith("embedder") and value == "passthrough":
+            return {"stride": 1}
+        if isinstance(value, dict):
+            return {
+                inner: converted(inner, part)
+                for inner, part in value.items()
+                if inner not in ("n_jobs", "verbose", "batch_size")
+            }
+        return value
+
+    stream = record["stream_parameters"]
+    if stream["embedder"] == "passthrough":
+        stream = stream | {"embedder": "Passthrough", "embedder__stride": 1}
+    return converted("", record) | {"stream_parameters": stream}
+
+
 def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: Any) -> PaDiM:
     detector = PaDiM(**_decode_parameters(record["parameters"], weights))
     detector._validate_params()
-    _check_embedder(detector.embedder)
+    if Smoothing.of(detector.smoothing).size > _MAX_SMOOTHING:
+        raise ValueError(f"it smooths heatmaps by more than {_MAX_SMOOTHING} pixels")
+    if isinstance(detector.embedder, str):
+        _check_backbone(detector.embedder)
+    else:
+        _check_embedder(detector.embedder)
     detector.grid_shape_ = grid = tuple(_integers(record["grid_shape_"], at_least=1))
-    embedder = _decode(record["embedder_"], "embedder", weights)
-    _check_embedder(embedder)
-    if isinstance(embedder, str):
-        detector.n_features_in_ = _integers([record["n_features_in_"]], at_least=1)[0]
-        embedder = Passthrough(grid, detector.n_features_in_)
-    detector.embedder_ = embedder
-    smoothing = Smoothing.of(detector.smoothing)
-    if smoothing.size > _MAX_SMOOTHING:
-        raise ValueError(f"it smooths heatmaps by {smoothing.size} pixels")
-    detector.n_samples_seen_ = _integers([record["n_samples_seen_"]], at_least=1)[0]
+    detector.gaussian_ = gaussian = _make_gaussian(record["gaussian_"], arrays, prod(grid))
+    detector.n_samples_seen_ = gaussian.n_samples_seen_
+    if record["n_samples_seen_"] != gaussian.n_samples_seen_:
+        raise ValueError("it contradicts itself on the number of its samples")
     parameters = _decode_parameters(record["stream_parameters"], weights)
     # A parameter that is younger than the file had what is its default.
     kind = PatchEmbedder() if isinstance(detector.embedder, PatchEmbedder) else detector.embedder
     detector._stream_parameters = PaDiM(embedder=kind)._get_stream_parameters() | parameters
-    if isinstance(detector.embedder_, PatchEmbedder):
+    detector.embedder_ = embedder = _decode(record["embedder_"], "embedder", weights)
+    _check_embedder(embedder)
+    if isinstance(embedder, PatchEmbedder):
         detector.weights_hash_ = _text(record["weights_hash_"])
-        size = detector.embedder_.input_size
-        if len(grid) != 2 or any(
-            cells < ceil(pixels / _MAX_STRIDE) for cells, pixels in zip(grid, size, strict=True)
-        ):
-            raise ValueError(f"images of {size} pixels do not belong to a grid of {grid}")
-        if prod(check_size(detector.embedder_.image_size, "image_size")) > _MAX_PIXELS:
-            raise ValueError(f"it brings images to {detector.embedder_.image_size} pixels")
-    elif "feature_names_in_" in record:
-        names = [_text(name) for name in record["feature_names_in_"]]
-        if len(names) != detector.n_features_in_:
-            raise ValueError("it does not name all features")
-        detector.feature_names_in_ = np.array(names, dtype=object)
-    detector.gaussian_ = _make_gaussian(dict(record["gaussian_"]), arrays, prod(grid))
-    n_dimensions = detector.gaussian_.n_features_in_
-    detector.components_ = detector.gaussian_.components_
+        _check_grid(grid, embedder)
+        n_available = np.iinfo(np.intp).max  # known when the network is built
+        n_embedded = gaussian.n_features_in_
+    else:
+        if len(grid) > 2:
+            raise ValueError(f"its grid has the shape {grid}")
+        n_available = n_embedded = _integers([record["n_features_in_"]], at_least=1)[0]
+        detector.n_features_in_ = n_available
+        embedder.fit(np.empty((0, *grid, n_available)))
+        if "feature_names_in_" in record:
+            names = [_text(name) for name in record["feature_names_in_"]]
+            if len(names) != n_available:
+                raise ValueError("it does not name all features")
+            detector.feature_names_in_ = np.array(names, dtype=object)
+    _check_image_size(embedder, prod(grid))
+    detector.components_ = gaussian.components_
     if "components" in arrays:
-        components = _array(arrays, "components", (n_dimensions,), ("int64",)).astype(np.intp)
-        n_available = getattr(detector, "n_features_in_", np.iinfo(np.intp).max)
+        components = _array(arrays, "components", (gaussian.n_features_in_,), ("int64",))
         if components.min() < 0 or components.max() >= n_available:
             raise ValueError("it selects dimensions that there are not")
-        detector.components_ = components
-    elif n_dimensions != getattr(detector, "n_features_in_", n_dimensions):
+        if len(np.unique(components)) < len(components):
+            raise ValueError("it selects a dimension twice")
+        detector.components_ = components.astype(np.intp)
+    elif gaussian.n_features_in_ != n_embedded:
         raise ValueError("it does not select dimensions, but has less than there are")
     if "offset_" in record:
         offset = record["offset_"]
-        if not isinstance(offset, float | int) or isnan(offset):
+        if type(offset) not in (float, int):
             raise ValueError(f"its threshold is {offset!r}")
         # Not there if the user has set a threshold after partial_fit.
         if "calibration_scores" in arrays:
-            shape = (None,)
-            scores = _array(arrays, "calibration_scores", shape, ("float64",))
+            scores = _array(arrays, "calibration_scores", (None,), ("float64",))
+            if len(scores) == 0:
+                raise ValueError("its threshold was chosen from no scores")
             detector.calibration_scores_ = scores
         detector._restore_threshold(float(offset), record.get("threshold"))
     return detector
 
 
+def _check_backbone(name: Any) -> None:
+    """Refuse what is no name from a list: those of networks, which are looked up when used."""
+    if not _BACKBONE.fullmatch(_text(name)):
+        raise ValueError(f"{name!r} is where the name of a backbone must be")
+
+
 def _check_embedder(embedder: Any) -> None:
     if isinstance(embedder, PatchEmbedder):
         embedder._check_parameters()
-        _text(embedder.backbone)
+        _check_backbone(embedder.backbone)
+    elif isinstance(embedder, Passthrough):
+        embedder._validate_params()
+        check_size(embedder.stride, "stride")
     else:
-        _text(embedder)
+        raise TypeError(f"{embedder!r} is where an embedder must be")
+
+
+def _check_grid(grid: tuple[int, ...], embedder: PatchEmbedder) -> None:
+    """Refuse a grid other than the embedder's, as far as that is known without its network."""
+    stride = embedder.grid_stride or DEFAULT_STRIDE
+    finest = tuple(ceil(side / stride) for side in embedder.input_size)
+    # By default the grid is that of the network's maps where these are coarser.
+    coarser = len(grid) == 2 and all(
+        cells <= most for cells, most in zip(grid, finest, strict=True)
+    )
+    if grid != finest and (embedder.grid_stride is not None or not coarser):
+        raise ValueError(f"images of {embedder.input_size} pixels have no grid of {grid}")
+    if embedder.neighborhood > max(embedder.input_size):
+        raise ValueError(f"neighborhood={embedder.neighborhood} is larger than its images")
+
+
+def _check_image_size(embedder: PatchEmbedder | Passthrough, n_positions: int) -> None:
+    height, width = check_size(embedder.image_size, "image_size")
+    most = max(_FREE_PIXELS, n_positions * _PIXELS_PER_POSITION)
+    if height * width > most or max(height, width) > _MAX_SIDE:
+        raise ValueError(
+            f"images of {height} x {width} pixels are too large for {n_positions} positions"
+        )
 
 
 def _make_gaussian(
@@ -396,35 +491,50 @@ def _make_gaussian(
     gaussian._validate_params()
     parameters = _decode_parameters(record["stream_parameters"], None)
     gaussian._stream_parameters = PatchGaussian()._get_stream_parameters() | parameters
-    gaussian._seed = _integers([record["seed"]], at_least=0)[0]
+    (gaussian._seed,) = _integers([record["seed"]], at_least=0, below=2**32)
     sizes = _integers([record["n_features_in_"], record["n_samples_seen_"]], at_least=1)
-    gaussian.n_features_in_, gaussian.n_samples_seen_ = n_features, _ = sizes
+    gaussian.n_features_in_, gaussian.n_samples_seen_ = n_features, n_samples = sizes
     gaussian.grid_shape_ = (n_positions,)
 
-    def take(name: str, shape: tuple[int | None, ...], dtypes: tuple[str, ...]) -> NDArray:
-        return _array(arrays, f"gaussian.{name}", shape, dtypes)
+    def take(
+        name: str, shape: tuple[int | None, ...], dtypes: tuple[str, ...], **limits: float
+    ) -> NDArray:
+        return _array(arrays, f"gaussian.{name}", shape, dtypes, **limits)
 
     gaussian.location_ = take("location_", (n_positions, None), _FLOATS)
     floats = (gaussian.location_.dtype.name,)
     n_left = gaussian.location_.shape[1]
+    if n_left == 0:
+        raise ValueError("it is of no dimensions")
     gaussian.components_ = None
     if "gaussian.components_" in arrays:
         gaussian.components_ = take("components_", (n_left, n_features), _FLOATS)
     elif n_left != n_features:
         raise ValueError(f"it is of {n_left} dimensions, not of {n_features}")
-    if "gaussian.factor_" in arrays:
+    if n_samples > 1:  # one has no covariance
         gaussian.eigenvalues_ = gaussian.factor_units_ = None
         shape: tuple[int | None, ...] = (n_positions, count_entries(n_left))
         if "gaussian.eigenvalues_" in arrays:
-            gaussian.eigenvalues_ = take("eigenvalues_", (n_positions, None), floats)
-            shape = (n_positions, gaussian.eigenvalues_.shape[1], n_left)
-        compact = "gaussian.factor_units_" in arrays
-        if compact:
-            gaussian.factor_units_ = take("factor_units_", (n_positions, n_left), floats)
-        gaussian.factor_ = take("factor_", shape, ("int16",) if compact else floats)
-        gaussian.ridge_ = take("ridge_", (n_left,), ("float64",))
+            rank = n_samples - 1
+            eigenvalues = take("eigenvalues_", (n_positions, rank), floats, least=0)
+            gaussian.eigenvalues_ = eigenvalues
+            shape = (n_positions, rank, n_left)
+        if "gaussian.factor_units_" in arrays:
+            units = take("factor_units_", (n_positions, n_left), floats, above=0)
+            gaussian.factor_units_ = units
+            gaussian.factor_ = take("factor_", shape, ("int16",))
+        else:
+            gaussian.factor_ = take("factor_", shape, floats)
+        # Only the low-rank form needs a ridge.
+        limit = {"least": 0} if gaussian.eigenvalues_ is None else {"above": 0}
+        gaussian.ridge_ = take("ridge_", (n_left,), ("float64",), **limit)
+        if gaussian.factor_units_ is None:  # integers may have lost what is small
+            with np.errstate(all="ignore"):
+                volumes = gaussian._factor.log_determinants()
+            if not np.isfinite(volumes).all():
+                raise ValueError("its factors are of no covariance")
     if "moments" in record:
-        gaussian._moments = _make_moments(dict(record["moments"]), arrays, gaussian)
+        gaussian._moments = _make_moments(record["moments"], arrays, gaussian)
         gaussian._moments_components = None
     return gaussian
 
@@ -434,7 +544,9 @@ def _make_moments(
 ) -> PatchMoments:
     moments = PatchMoments()
     n_positions, n_dimensions = len(gaussian.location_), gaussian.n_features_in_
-    moments.n_samples = _integers([record["n_samples"]], at_least=1)[0]
+    (moments.n_samples,) = _integers([record["n_samples"]], at_least=1)
+    if moments.n_samples != gaussian.n_samples_seen_:
+        raise ValueError("its moments are of another number of samples")
     moments._dtype = gaussian.location_.dtype.name
     shapes: dict[str, tuple[tuple[int | None, ...], tuple[str, ...]]] = {
         "mean": ((n_positions, n_dimensions), ("float64",)),
@@ -453,9 +565,15 @@ def _make_moments(
 
 
 def _array(
-    arrays: dict[str, NDArray], name: str, shape: tuple[int | None, ...], dtypes: tuple[str, ...]
+    arrays: dict[str, NDArray],
+    name: str,
+    shape: tuple[int | None, ...],
+    dtypes: tuple[str, ...],
+    *,
+    least: float | None = None,
+    above: float | None = None,
 ) -> NDArray:
-    """Take an array that must have a shape, in which None is any length, and a dtype."""
+    """Take an array of finite numbers: of a shape, in which None is any length, dtype and range."""
     if name not in arrays:
         raise ValueError(f"it has no {name}")
     array = arrays[name]
@@ -468,12 +586,22 @@ def _array(
             f"{name} is {array.dtype.name} of shape {array.shape}, not {' or '.join(dtypes)} of "
             f"shape ({wanted_shape})"
         )
+    if not _is_finite(array):
+        raise ValueError(f"{name} has numbers that are not finite")
+    if (least is not None and array.min() < least) or (above is not None and array.min() <= above):
+        raise ValueError(f"{name} has numbers as low as {array.min()}")
     return array
 
 
-def _integers(values: Any, at_least: int) -> list[int]:
+def _is_finite(array: NDArray) -> bool:
+    # The sum is quick, but can overflow where no number has.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
+
+
+def _integers(values: Any, at_least: int, below: int = 2**63) -> list[int]:
     for value in values:
-        if type(value) is not int or not at_least <= value < 2**63:
+        if type(value) is not int or not at_least <= value < below:
             raise ValueError(f"{value!r} is where a number from {at_least} on must be")
     return list(values)
 

@@ -14,15 +14,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from zlib import crc32
 
+import joblib
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import skpadim
 from skpadim import Inspection, PaDiM, PatchEmbedder
+from skpadim._model_files import checksum
 from skpadim.cli._commands import commands
 from skpadim.cli._results import Lines, _Result, row_of, to_json
 from skpadim.cli._text import from_cell, to_cell, visible
@@ -258,6 +262,47 @@ def test_exit_status(model, folder, names, options, status):
 def test_quiet_says_nothing_beside_the_results(model, folder):
     result = run("predict", model, folder / "test/good/24.png", "--quiet")
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("compress", [0, 3])
+@pytest.mark.parametrize("command", ["predict", "info"])
+def test_a_pickle_is_told_for_what_it_is(tmp_path, command, compress):
+    joblib.dump(PaDiM(), tmp_path / "a.skpadim", compress=compress)
+    result = run(command, tmp_path / "a.skpadim", *["x.png"][: command == "predict"])
+    assert result.exit_code == 2
+    assert "it looks like a pickle, such as joblib writes" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fit", "{folder}", "-o", "{pipe}", "--overwrite"),
+        ("predict", "{model}", "{folder}", "--report", "{pipe}", "--overwrite"),
+        ("calibrate", "{model}", "{folder}", "-o", "{pipe}", "--overwrite"),
+        ("export", "{model}", "{pipe}", "--overwrite"),
+        ("watch", "{model}", "{folder}", "-o", "{pipe}"),
+    ],
+)
+def test_a_pipe_is_not_replaced(model, folder, tmp_path, arguments):
+    pipe = tmp_path / f"pipe.{ {'export': 'onnx', 'watch': 'csv'}.get(arguments[0], 'x') }"
+    os.mkfifo(pipe)
+    names = {"model": model, "folder": folder, "pipe": pipe}
+    result = run(*(argument.format(**names) for argument in arguments))
+    assert result.exit_code == 2
+    assert "is a device, a pipe" in result.stderr
+    assert pipe.is_fifo()
+
+
+def test_info_refuses_a_header_without_what_it_tells(model, tmp_path):
+    with safe_open(model, framework="numpy") as file:
+        record = json.loads(file.metadata()["skpadim"])
+    record["detector"] = {"embedder_": {"backbone": 3}}
+    text = json.dumps(record)
+    path = tmp_path / "a.skpadim"
+    save_file({}, path, {"skpadim": text, "sha256": checksum(text, {})})
+    result = run("info", path)
+    assert result.exit_code == 2
+    assert "its header is damaged" in result.stderr
 
 
 def test_a_folder_without_images_is_an_error_before_any_work(model, tmp_path):

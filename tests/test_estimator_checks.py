@@ -21,6 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian
+from skpadim.embedding import Passthrough
 
 pytestmark = pytest.mark.filterwarnings("ignore:false_alarm_rate=:UserWarning")
 
@@ -175,7 +176,8 @@ def test_tags_tell_what_each_estimator_takes():
 def test_a_pipeline_scores_as_padim_without_smoothing_on_the_grid(good, new):
     gaussian = PatchGaussian(n_components=20, random_state=0)
     pipeline = make_pipeline(EMBEDDER, gaussian).fit(good)
-    detector = PaDiM(embedder="passthrough", smoothing=0, n_components=20, random_state=0)
+    on_grid = Passthrough(stride=1)
+    detector = PaDiM(embedder=on_grid, smoothing=0, n_components=20, random_state=0)
     composed = make_pipeline(EMBEDDER, detector).fit(good)
     np.testing.assert_allclose(pipeline.score_samples(new), composed.score_samples(new), rtol=1e-6)
     np.testing.assert_array_equal(pipeline.predict(new), composed.predict(new))

@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_info
 
 import skpadim._padim
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian
+from skpadim.embedding import Passthrough
 from skpadim.gaussian import PatchMoments
 from skpadim.gaussian._factors import factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
@@ -210,12 +211,68 @@ def test_projections_are_learnt_from_all_dimensions(good, new, reduction):
 
 def test_embeddings_pass_through():
     X = make_embeddings(30)
-    detector = PaDiM(embedder="passthrough", smoothing=0).fit(X)
+    detector = PaDiM(embedder=Passthrough(stride=1), smoothing=0).fit(X)
     distances = PatchGaussian().fit(X).patch_distances(X)
     np.testing.assert_allclose(detector.predict_heatmap(X), distances, rtol=1e-5)
     assert detector.predict_heatmap(X, size=(10, 8)).shape == (30, 10, 8)
     with pytest.raises(ValueError, match="size='image' needs images"):
         detector.predict_heatmap(X, size="image")
+
+
+@pytest.mark.parametrize("grid_stride", [8, 4])
+def test_embeddings_of_images_give_what_the_images_give(good, new, grid_stride):
+    embedder = small_embedder(grid_stride=grid_stride)
+    on_images = PaDiM(embedder=embedder, n_components=30, random_state=0).fit(good)
+    passthrough = "passthrough" if grid_stride == 8 else Passthrough(stride=grid_stride)
+    detector = PaDiM(embedder=passthrough, n_components=30, random_state=0)
+    detector.fit(embedder.transform(good))
+    X = embedder.transform(new)
+    np.testing.assert_allclose(detector.score_samples(X), on_images.score_samples(new), rtol=1e-5)
+    heatmaps = on_images.predict_heatmap(new)
+    np.testing.assert_allclose(detector.predict_heatmap(X), heatmaps, rtol=1e-5)
+    assert detector.offset_ == pytest.approx(on_images.offset_, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride", "size"),
+    [
+        ((5, 4), 8, (40, 32)),
+        ((5, 4), 1, (5, 4)),
+        ((5, 4), (2, 3), (10, 12)),
+        ((5, 4), np.array([2, 3]), (10, 12)),
+        ((6,), 2, (2, 12)),
+        ((), 8, (8, 8)),
+    ],
+)
+def test_heatmaps_of_embeddings_have_the_size_of_the_grid_times_the_stride(shape, stride, size):
+    X = make_embeddings(30, grid=shape)
+    detector = PaDiM(embedder=Passthrough(stride=stride)).fit(X)
+    assert detector.predict_heatmap(X[:2]).shape == (2, *size)
+    assert detector.grid_shape_ == shape
+
+
+def test_a_plain_sample_scores_minus_its_distance():
+    X = make_embeddings(30, grid=())
+    detector, gaussian = PaDiM(embedder="passthrough").fit(X), PatchGaussian().fit(X)
+    new = make_embeddings(5, seed=1, grid=())
+    expected = gaussian.score_samples(new)
+    np.testing.assert_allclose(detector.score_samples(new), expected, rtol=1e-6)
+    assert detector.offset_ == pytest.approx(gaussian.offset_, rel=1e-6)
+
+
+@pytest.mark.parametrize("stride", [0, -8, 2.5, "8", None, (8,), (8, 0), True])
+def test_a_stride_that_is_none_is_refused(stride):
+    with pytest.raises(ValueError, match="stride"):
+        PaDiM(embedder=Passthrough(stride=stride)).fit(make_embeddings(30))
+
+
+def test_the_stride_is_a_parameter_of_the_embedder():
+    detector = clone(PaDiM(embedder=Passthrough(stride=4)))
+    assert detector.get_params()["embedder__stride"] == 4
+    detector.set_params(embedder__stride=2).fit(make_embeddings(30))
+    assert detector.predict_heatmap(make_embeddings(1)).shape == (1, 10, 8)
+    with pytest.raises(ValueError, match="embedder__stride was 2 when the first samples"):
+        detector.set_params(embedder__stride=1).partial_fit(make_embeddings(3))
 
 
 def test_bicubic_maps_differ_from_bilinear_ones_and_are_those_of_heatmaps(good, new):
@@ -282,7 +339,7 @@ def test_the_threshold_comes_from_leave_one_out_heatmaps():
     moments = PatchMoments().update(patches)
     factor = factorize(moments, ridge_of(moments, reg_covar=0.1, relative=True))
     distances = LeaveOneOut(moments, factor).distances(patches)
-    heatmaps = to_heatmaps(distances.reshape(25, 5, 4), (5, 4), smoothing=0.8)
+    heatmaps = to_heatmaps(distances.reshape(25, 5, 4), (40, 32), smoothing=0.8)
     np.testing.assert_allclose(detector.calibration_scores_, heatmap_scores(heatmaps), rtol=1e-5)
     assert detector.offset_ == np.sort(detector.calibration_scores_)[1]
 

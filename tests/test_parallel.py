@@ -28,7 +28,7 @@ from skpadim import PaDiM, PatchEmbedder
 from skpadim._passes import OneProcess, Shards, passes_over
 from skpadim._streams import Stream
 from skpadim._threads import n_threads
-from skpadim.embedding._passthrough import Passthrough
+from skpadim.embedding import Passthrough
 from skpadim.images import ImageSequence
 from skpadim.model_selection import InlierKFold
 
@@ -152,6 +152,12 @@ def test_a_search_whose_candidates_use_workers_as_well_gives_the_same(parts):
 # Shards.
 
 
+def cells(n_samples, batch_size):
+    """Samples of one number each, in batches of a size."""
+    embedder = type("Passthrough", (Passthrough,), {"batch_size": batch_size})()
+    return Stream(np.zeros((n_samples, 1, 1), np.float32), embedder.fit(np.zeros((1, 1))))
+
+
 @settings(max_examples=50)
 @given(
     n_samples=st.integers(1, 20_000),
@@ -159,8 +165,7 @@ def test_a_search_whose_candidates_use_workers_as_well_gives_the_same(parts):
     batch_size=st.sampled_from([1, 7, 32, 5000]),
 )
 def test_shards_are_of_whole_batches_and_neither_many_nor_large(n_samples, n_jobs, batch_size):
-    stream = Stream(np.zeros((n_samples, 1, 1), np.float32), Passthrough((), 1))
-    stream.embedder.batch_size = batch_size
+    stream = cells(n_samples, batch_size)
     with joblib.parallel_config("threading"):
         passes = passes_over(stream, n_jobs)
         if n_samples <= batch_size:
@@ -375,8 +380,7 @@ def test_impossible_numbers_of_workers_are_refused(good, n_jobs, message):
 
 
 def test_workers_are_not_for_other_devices_than_processors(monkeypatch):
-    stream = Stream(np.zeros((40_000, 1, 1), np.float32), Passthrough((), 1))
-    stream.embedder.batch_size = 32
+    stream = cells(40_000, batch_size=32)
     monkeypatch.setattr(Stream, "device", "cuda")
     with pytest.raises(ValueError, match=r"n_jobs=2 .* device 'cuda': set n_jobs=None"):
         passes_over(stream, 2)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import resource
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import tracemalloc
 from math import prod
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,7 @@ from sklearn.exceptions import NotFittedError
 import skpadim
 from skpadim import PaDiM, PatchEmbedder, PatchGaussian
 from skpadim._model_files import read_header
+from skpadim.embedding import Passthrough
 from skpadim.heatmaps import Smoothing
 
 DATA = Path(__file__).parent / "data"
@@ -36,7 +39,8 @@ def embeddings(n_samples, dtype="float32", seed=0):
 
 
 def fitted(n_samples=20, dtype="float32", **parameters):
-    return PaDiM(embedder="passthrough", **parameters).fit(embeddings(n_samples, dtype))
+    parameters = {"embedder": "passthrough", **parameters}
+    return PaDiM(**parameters).fit(embeddings(n_samples, dtype))
 
 
 def small_embedder(**parameters):
@@ -46,6 +50,14 @@ def small_embedder(**parameters):
 @pytest.fixture(scope="module")
 def on_images(parts):
     return PaDiM(embedder=small_embedder(), n_components=8, random_state=0).fit(parts.images[:20])
+
+
+def nested(depth):
+    """Return lists in lists, which JSON takes and a recursion does not."""
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def checksum_of(text, arrays):
@@ -88,7 +100,9 @@ def rewritten(path, change):
         {"contamination": 0.1, "smoothing": Smoothing(0, interpolation="bicubic")},
         {"smoothing": Smoothing(3, filter="uniform", mode="constant")},
         {"smoothing": Smoothing(mode="mirror", interpolation="nearest")},
-        {"reg_covar": np.float64(0.5), "reg_relative": False, "n_jobs": 2, "verbose": 0},
+        {"reg_covar": np.float64(0.5), "reg_relative": False},
+        {"embedder": Passthrough(stride=1)},
+        {"embedder": Passthrough(stride=(3, 2)), "smoothing": 2},
     ],
 )
 @pytest.mark.filterwarnings("ignore:false_alarm_rate:UserWarning")
@@ -107,8 +121,9 @@ def test_what_comes_back_is_what_was_saved(tmp_path, parameters):
     assert vars(restored.gaussian_).keys() == vars(detector.gaussian_).keys()
     assert type(restored.smoothing) is type(detector.smoothing)
     for name, value in detector.get_params().items():
-        if name != "smoothing":  # it has no equality, but parameters of its own
+        if name not in ("smoothing", "embedder"):  # they may be objects without an equality
             assert np.array_equal(restored.get_params()[name], value)
+    assert repr(restored.embedder_) == repr(detector.embedder_)
 
 
 def test_images(on_images, parts, tmp_path):
@@ -147,9 +162,28 @@ def test_all_parameters_of_an_embedder_come_back(parts, tmp_path):
         (restored.embedder_, detector.embedder_),
     ]:
         got, wanted = mine.get_params(), other.get_params()
+        assert (got.pop("batch_size"), wanted.pop("batch_size")) == (32, 4)  # of a machine
         assert got.pop("layers") == tuple(wanted.pop("layers"))
         assert got == wanted
+    restored.set_params(embedder__batch_size=4)  # on which rounding depends
     new = parts.images[20:]
+    np.testing.assert_array_equal(restored.score_samples(new), detector.score_samples(new))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"image_size": 64, "grid_stride": 224},
+        # Its last map is a single cell, whatever the size of images.
+        {"backbone": "resnet18", "weights": None, "layers": ["avgpool"], "image_size": 160},
+    ],
+)
+def test_a_grid_of_one_position_comes_back(parts, tmp_path, parameters):
+    embedder = PatchEmbedder(engine="torch", **parameters)
+    detector = PaDiM(embedder=embedder, n_components=8, random_state=0).fit(parts.images[:20])
+    assert detector.grid_shape_ == (1, 1)
+    restored = skpadim.load(skpadim.save(detector, tmp_path / "a.skpadim"))
+    new = parts.images[20:24]
     np.testing.assert_array_equal(restored.score_samples(new), detector.score_samples(new))
 
 
@@ -204,7 +238,7 @@ def test_names_of_features_come_back(tmp_path):
     np.testing.assert_array_equal(restored.score_samples(frame), detector.score_samples(frame))
 
 
-@pytest.mark.parametrize("offset", [-3, -2.5, np.float64(-1.25), -np.inf])
+@pytest.mark.parametrize("offset", [-3, -2.5, np.float64(-1.25), 0.0])
 def test_a_threshold_of_the_user(tmp_path, offset):
     detector = fitted()
     detector.offset_ = offset
@@ -215,20 +249,37 @@ def test_what_belongs_to_a_machine_or_has_done_its_work_is_left_out(tmp_path):
     detector = fitted(
         memory=str(tmp_path / "cache"), n_components=2, random_state=np.random.RandomState(3)
     )
+    detector.set_params(n_jobs=2, verbose=1)
     restored = skpadim.load(skpadim.save(detector, tmp_path / "a.skpadim"))
     assert restored.memory is None
     assert restored.random_state is None
+    assert (restored.n_jobs, restored.verbose) == (None, 0)
     np.testing.assert_array_equal(restored.components_, detector.components_)
 
 
-def test_arrays_are_mapped(tmp_path):
-    detector = skpadim.load(skpadim.save(fitted(), tmp_path / "a.skpadim"))
-    for array in (detector.gaussian_.factor_, detector.gaussian_.location_):
-        bases = []
-        while array is not None:
-            bases.append(type(array))
-            array = getattr(array, "base", None)
-        assert np.memmap in bases
+def in_file(array):
+    while array is not None:
+        if isinstance(array, np.memmap):
+            return True
+        array = getattr(array, "base", None)
+    return False
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_arrays_are_mapped_or_read(tmp_path, mmap):
+    path = skpadim.save(fitted(4, compact=True, false_alarm_rate=0.2), tmp_path / "a.skpadim")
+    gaussian = skpadim.load(path, mmap=mmap).gaussian_
+    for name in ("factor_", "factor_units_", "eigenvalues_", "location_", "ridge_"):
+        assert in_file(getattr(gaussian, name)) == mmap
+
+
+def test_arrays_that_were_read_do_not_change_with_the_file(tmp_path):
+    """As `cp new.skpadim old.skpadim` does it: into the same file."""
+    path = skpadim.save(fitted(), tmp_path / "old.skpadim")
+    restored, new = skpadim.load(path, mmap=False), embeddings(7, seed=1)
+    expected = restored.score_samples(new)
+    path.write_bytes(bytes(path.stat().st_size))
+    np.testing.assert_array_equal(restored.score_samples(new), expected)
 
 
 @pytest.mark.slow
@@ -288,7 +339,7 @@ class TestWeightsFromAFile:
         assert weights.parent.name.encode() + b"/" not in content
 
     def test_it_has_to_be_given(self, path):
-        with pytest.raises(ValueError, match=r"resnet18\.pth: say where that is, weights="):
+        with pytest.raises(ValueError, match=r"resnet18\.pth': say where that is, weights="):
             skpadim.load(path)
 
     def test_it_is_used(self, path, weights, detector, parts):
@@ -321,6 +372,45 @@ class TestWeightsFromAFile:
         np.testing.assert_array_equal(
             restored.score_samples(parts.images), on_images.score_samples(parts.images)
         )
+
+
+class TestDownloads:
+    """A file may name a backbone, but does not make a machine download its weights."""
+
+    @pytest.fixture
+    def no_weights_here(self, tmp_path, monkeypatch):
+        from huggingface_hub import constants
+
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    @pytest.fixture
+    def path(self, on_images, tmp_path):
+        return skpadim.save(on_images, tmp_path / "a.skpadim")
+
+    @pytest.mark.usefixtures("no_weights_here")
+    @pytest.mark.parametrize(
+        ("backbone", "file"),
+        [("resnet18", "resnet18-f37072fd.pth"), ("timm/test_resnet", "model.safetensors")],
+    )
+    def test_missing_weights_are_named(self, path, parts, backbone, file):
+        changes = {"backbone": backbone}
+        rewritten(path, lambda record, arrays: record["detector"]["embedder_"].update(changes))
+        detector = skpadim.load(path)
+        with pytest.raises(FileNotFoundError, match=rf"{file} is not in .* does not make this"):
+            detector.predict(parts.images)
+        with pytest.raises(FileNotFoundError, match="does not make this machine download"):
+            pickle.loads(pickle.dumps(detector)).partial_fit(parts.images)
+
+    @pytest.mark.usefixtures("no_weights_here")
+    def test_they_are_downloaded_where_that_is_asked_for(self, path, parts):
+        changes = {"backbone": "resnet18"}
+        rewritten(path, lambda record, arrays: record["detector"]["embedder_"].update(changes))
+        detector = skpadim.load(path, weights="imagenet")
+        with pytest.raises(FileNotFoundError, match="are missing and cannot be downloaded"):
+            detector.predict(parts.images)
 
 
 class TestSavingIsRefused:
@@ -359,6 +449,25 @@ class TestSavingIsRefused:
             skpadim.load(path).gaussian_.location_, other.gaussian_.location_
         )
 
+    @pytest.mark.parametrize(
+        ("name", "value", "message"),
+        [
+            ("offset_", -np.inf, "a finite number must be"),
+            ("offset_", np.nan, "a finite number must be"),
+            ("calibration_scores_", np.array([-1.0, np.nan]), "calibration_scores has numbers"),
+            ("smoothing", 20_000, "smooths heatmaps by more than 10000"),
+            ("smoothing", -1, "smoothing"),
+            ("reg_covar", np.inf, "a finite number must be"),
+            ("false_alarm_rate", 2, "false_alarm_rate"),
+        ],
+    )
+    def test_what_could_not_be_loaded(self, tmp_path, name, value, message):
+        detector = fitted()
+        setattr(detector, name, value)
+        with pytest.raises(ValueError, match=rf"cannot be saved, since load .*{message}"):
+            skpadim.save(detector, tmp_path / "a.skpadim")
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_full_disk(self, tmp_path, full_disk):
         """What was there stays there."""
         path = skpadim.save(fitted(), tmp_path / "a.skpadim")
@@ -376,12 +485,28 @@ class TestLoadingIsRefused:
         with pytest.raises(FileNotFoundError, match="there is no file"):
             skpadim.load(tmp_path / "a.skpadim")
 
-    @pytest.mark.parametrize("content", [b"", b"abc", b"\x80\x04K\x01.", bytes(100), b"{}" * 50])
+    @pytest.mark.parametrize("content", [b"", b"abc", bytes(100), b"{}" * 50])
     def test_other_files(self, tmp_path, content):
         path = tmp_path / "a.skpadim"
         path.write_bytes(content)
         with pytest.raises(ValueError, match="it is damaged, or of another kind"):
             skpadim.load(path)
+
+    @pytest.mark.parametrize("compress", [0, "zlib", "gzip", "bz2", "lzma", "xz"])
+    def test_pickles_are_told_for_what_they_are_and_not_opened(self, tmp_path, compress):
+        class Harmful:
+            def __reduce__(self):
+                return Path.touch, (tmp_path / "touched",)
+
+        joblib.dump(Harmful(), tmp_path / "a.skpadim", compress=compress)
+        with pytest.raises(ValueError, match=r"looks like a pickle, .*joblib.*convert it"):
+            skpadim.load(tmp_path / "a.skpadim")
+        assert not (tmp_path / "touched").exists()
+
+    def test_archives_are_told_for_what_they_are(self, tmp_path):
+        torch.save({}, tmp_path / "a.skpadim")
+        with pytest.raises(ValueError, match="it is an archive, such as skops and torch write"):
+            skpadim.load(tmp_path / "a.skpadim")
 
     def test_arrays_of_others(self, tmp_path):
         save_file({"a": np.zeros(3)}, tmp_path / "a.safetensors")
@@ -390,8 +515,8 @@ class TestLoadingIsRefused:
 
     def test_newer_formats(self, tmp_path):
         path = skpadim.save(fitted(), tmp_path / "a.skpadim")
-        rewritten(path, lambda record, arrays: {**record, "format": 3, "detector": None})
-        with pytest.raises(ValueError, match=r"it is of format 3, .* Install a newer one"):
+        rewritten(path, lambda record, arrays: {**record, "format": 4, "detector": None})
+        with pytest.raises(ValueError, match=r"it is of format 4, .* Install a newer one"):
             skpadim.load(path)
 
     @pytest.mark.parametrize(
@@ -407,7 +532,23 @@ class TestLoadingIsRefused:
             ),
             (lambda r, a: r["detector"].update(grid_shape_=[10**6, 10**6]), "shape"),
             (lambda r, a: r["detector"].update(grid_shape_=[0, 6]), "0 is where"),
-            (lambda r, a: r["detector"].update(offset_=float("nan")), "threshold is nan"),
+            (lambda r, a: r["detector"].update(offset_=float("nan")), "a finite number"),
+            (lambda r, a: r["detector"].update(offset_=-float("inf")), "a finite number"),
+            (lambda r, a: r["detector"].update(offset_=10**400), "out of range"),
+            (lambda r, a: r["detector"].update(offset_=True), "threshold is True"),
+            (lambda r, a: r["detector"]["parameters"].update(n_jobs=64), "must not set any of"),
+            (lambda r, a: r["detector"]["parameters"].update(verbose=1), "must not set any of"),
+            (lambda r, a: r["detector"]["embedder_"].update(batch_size=9), "must not set any of"),
+            (lambda r, a: r["detector"].update(embedder_="passthrough"), "an embedder must be"),
+            (
+                lambda r, a: r["detector"]["embedder_"].update(stride=10**6),
+                "too large for 6 positions",
+            ),
+            (lambda r, a: r["detector"]["embedder_"].update(stride=0), "stride"),
+            (lambda r, a: r["detector"].update(n_samples_seen_=7), "the number of its samples"),
+            (lambda r, a: r["detector"]["gaussian_"].update(seed=2**40), "must be"),
+            (lambda r, a: r["detector"]["parameters"].update(embedder="//x/y"), "of a backbone"),
+            (lambda r, a: r["detector"]["parameters"].update(smoothing=nested(900)), "Recursion"),
             (lambda r, a: r["detector"].update(offset_="0"), "threshold is '0'"),
             (lambda r, a: r["detector"].update(gaussian_=None), "NoneType"),
             (lambda r, a: r["detector"]["gaussian_"].update(n_samples_seen_=True), "True is where"),
@@ -421,10 +562,14 @@ class TestLoadingIsRefused:
             ),
             (lambda r, a: a.update(components=np.arange(5) - 1), "selects dimensions"),
             (lambda r, a: a.update(components=np.arange(5) * 10), "selects dimensions"),
-            (lambda r, a: r["detector"].update(embedder_=3), "3 is where a name must be"),
+            (lambda r, a: a.update(components=np.arange(5) // 2), "a dimension twice"),
+            (lambda r, a: r["detector"].update(embedder_=3), "3 is where an embedder must be"),
             (lambda r, a: [1], "header is damaged"),
             (lambda r, a: {"format": 1}, "header is incomplete"),
             (lambda r, a: {"format": "x"}, "header is damaged"),
+            (lambda r, a: {**r, "format": 0}, "0 is no format"),
+            (lambda r, a: {**r, "format": True}, "True is no format"),
+            (lambda r, a: {**r, "versions": [1]}, "header is incomplete"),
             (lambda r, a: r["detector"]["gaussian_"].update(moments={"n_samples": 4}), "moments"),
         ],
     )
@@ -434,14 +579,93 @@ class TestLoadingIsRefused:
         with pytest.raises(ValueError, match=message):
             skpadim.load(path)
 
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    @pytest.mark.parametrize(
+        ("name", "parameters"),
+        [
+            ("calibration_scores", {}),
+            ("gaussian.location_", {}),
+            ("gaussian.components_", {"n_components": 3, "reduction": "pca"}),
+            ("gaussian.factor_", {}),
+            ("gaussian.factor_", {"n_samples": 4}),
+            ("gaussian.eigenvalues_", {"n_samples": 4}),
+            ("gaussian.factor_units_", {"compact": True}),
+            ("gaussian.ridge_", {}),
+        ],
+    )
+    def test_numbers_that_are_not_finite(self, tmp_path, name, parameters, value):
+        detector = fitted(**parameters, false_alarm_rate=0.2)
+        path = skpadim.save(detector, tmp_path / "a.skpadim")
+        rewritten(path, lambda record, arrays: np.put(arrays[name], [0], value))
+        with pytest.raises(ValueError, match="has numbers that are not finite"):
+            skpadim.load(path)
+
+    @pytest.mark.parametrize(
+        ("name", "n_samples", "value"),
+        [
+            ("gaussian.ridge_", 20, -1e-9),
+            ("gaussian.ridge_", 4, 0),
+            ("gaussian.eigenvalues_", 4, -1e-9),
+            ("gaussian.factor_units_", 4, 0),
+            ("gaussian.factor_", 20, -1),
+        ],
+    )
+    def test_numbers_out_of_range(self, tmp_path, name, n_samples, value):
+        compact = name.endswith("units_")
+        detector = fitted(n_samples, compact=compact, false_alarm_rate=0.2)
+        path = skpadim.save(detector, tmp_path / "a.skpadim")
+        rewritten(path, lambda record, arrays: np.put(arrays[name], [0], value))
+        with pytest.raises(ValueError, match=r"has numbers as low as|of no covariance"):
+            skpadim.load(path)
+
+    def test_moments_that_are_not_finite(self, tmp_path):
+        detector = PaDiM(embedder="passthrough").partial_fit(embeddings(20))
+        path = skpadim.save(detector, tmp_path / "a.skpadim")
+        rewritten(path, lambda record, arrays: np.put(arrays["moments.scatter"], [3], np.nan))
+        with pytest.raises(ValueError, match=r"moments\.scatter has numbers that are not finite"):
+            skpadim.load(path)
+
     @pytest.mark.parametrize(
         "changes",
-        [{"image_size": 10**9}, {"image_size": 10**6, "crop_size": 32}, {"image_size": 0}],
+        [
+            {"image_size": 10**9},
+            {"image_size": 10**6, "crop_size": 32},
+            {"image_size": 0},
+            {"image_size": 4096, "grid_stride": 1024},
+            {"image_size": 24},
+            {"grid_stride": 4},
+            {"neighborhood": 10**9 + 1},
+        ],
     )
-    def test_huge_images(self, on_images, tmp_path, changes):
+    def test_images_that_do_not_go_with_the_grid(self, on_images, tmp_path, changes):
         path = skpadim.save(on_images, tmp_path / "a.skpadim")
         rewritten(path, lambda record, arrays: record["detector"]["embedder_"].update(changes))
-        with pytest.raises(ValueError, match=r"pixels|image_size"):
+        with pytest.raises(ValueError, match=r"pixels|image_size|neighborhood"):
+            skpadim.load(path)
+
+    def test_a_grid_that_is_not_the_networks_is_told_at_the_first_image(self, parts, tmp_path):
+        detector = PaDiM(embedder=small_embedder(), n_components=8, random_state=0)
+        path = skpadim.save(detector.fit(parts.images[:20]), tmp_path / "a.skpadim")
+        arrays = load_file(path)
+
+        def halve(record, arrays):
+            record["detector"]["grid_shape_"] = [2, 4]
+            for name in ("location_", "factor_"):
+                arrays[f"gaussian.{name}"] = arrays[f"gaussian.{name}"][:8]
+
+        assert len(arrays["gaussian.location_"]) == 16
+        rewritten(path, halve)
+        with pytest.raises(ValueError, match=r"have \(4, 4, 8\) rows, .* is of \(2, 4, 8\)"):
+            skpadim.load(path).predict(parts.images)
+
+    @pytest.mark.parametrize(
+        "name", ["/etc/x", "../x", "timm/hf-hub:evil/x", "timm/local-dir:x", "a b", "", "C:\\x"]
+    )
+    def test_backbones_by_anything_but_a_name(self, on_images, tmp_path, name):
+        path = skpadim.save(on_images, tmp_path / "a.skpadim")
+        changes = {"backbone": name}
+        rewritten(path, lambda record, arrays: record["detector"]["embedder_"].update(changes))
+        with pytest.raises(ValueError, match="is where the name of a backbone must be"):
             skpadim.load(path)
 
     @pytest.mark.parametrize("part", ["parameters", "embedder_", "stream_parameters"])
@@ -529,7 +753,7 @@ class TestFuzz:
             | st.integers()
             | st.floats()
             | st.text(max_size=8)
-            | st.sampled_from(["../../etc/passwd", "passthrough", 10**30, 2**63]),
+            | st.sampled_from(["../../etc/passwd", "passthrough", 10**30, 2**63, nested(900)]),
             lambda inner: (
                 st.lists(inner, max_size=3)
                 | st.dictionaries(st.text(max_size=5), inner, max_size=2)
@@ -553,6 +777,8 @@ class TestFuzz:
             return
         # What is taken can be used, or says why not.
         assert prod(detector.grid_shape_) == len(detector.gaussian_.location_)
+        assert np.isfinite(getattr(detector, "offset_", 0.0))
+        assert (detector.n_jobs, detector.verbose, detector.memory) == (None, 0, None)
         try:
             detector.score_samples(embeddings(2))
         except ValueError:
@@ -577,6 +803,47 @@ class TestFuzz:
             return
         assert np.all(detector.score_samples(embeddings(2)) <= 0)
 
+    @settings(max_examples=200)
+    @given(data=st.data())
+    def test_hostile_numbers(self, small_file, data):
+        """Any number in any place of any array."""
+        hostile = small_file.with_name("hostile.skpadim")
+        hostile.write_bytes(small_file.read_bytes())
+
+        def change(record, arrays):
+            array = arrays[data.draw(st.sampled_from(sorted(arrays)))]
+            place = data.draw(st.integers(0, array.size - 1))
+            if array.dtype.kind == "f":
+                number = st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf, -0.0])
+            else:
+                number = st.integers(-9, 9)
+            array.flat[place] = data.draw(number)
+
+        rewritten(hostile, change)
+        try:
+            detector = skpadim.load(hostile)
+        except ValueError:
+            return
+        assert np.all(detector.score_samples(embeddings(2)) <= 0)
+
+    @settings(max_examples=100)
+    @given(data=st.data())
+    def test_what_save_writes_load_reads(self, small_file, data):
+        """Whatever has been set since the fit, by a user or by code of theirs."""
+        path = small_file.with_name("again.skpadim")
+        detector = skpadim.load(small_file)
+        numbers = st.floats() | st.integers() | st.sampled_from([0, 0.5, 1, None, True, "x", (2,)])
+        names = ("offset_", "n_samples_seen_", "grid_shape_", *detector.get_params(deep=False))
+        for name in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=2)):
+            value = Passthrough(data.draw(numbers)) if name == "embedder" else data.draw(numbers)
+            setattr(detector, name, value)
+        try:
+            skpadim.save(detector, path, overwrite=True)
+        except (TypeError, ValueError):
+            return
+        restored = skpadim.load(path)
+        assert restored.offset_ == detector.offset_
+
 
 def leaves(value, way=()):
     """Iterate over the ways to all that a header holds."""
@@ -592,7 +859,7 @@ def test_files_of_released_formats_can_be_read(path):
     """Written by tests/data/write_detectors.py when the format was new; never written again."""
     expected = json.loads(path.with_suffix(".json").read_text())
     detector = skpadim.load(path)
-    if detector.embedder == "passthrough":
+    if isinstance(detector.embedder_, Passthrough):
         new = embeddings(5, detector.gaussian_.location_.dtype.name, seed=1)
     else:
         from skpadim.datasets import make_inspection_images
@@ -631,7 +898,7 @@ def test_each_format_has_files(tmp_path):
 def test_header(on_images, tmp_path):
     path = skpadim.save(on_images, tmp_path / "a.skpadim")
     header = read_header(path)
-    assert header.format == 2
+    assert header.format == 3
     assert header.versions["skpadim"] == skpadim.__version__
     assert header.detector["weights_hash_"] == on_images.weights_hash_
     assert os.fspath(tmp_path) not in json.dumps(header)

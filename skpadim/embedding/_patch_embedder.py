@@ -159,6 +159,9 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
         "verbose": ["verbose"],
     }
 
+    # A detector from a file sets it to False: no file makes a machine download what it names.
+    _downloads = True
+
     def __init__(
         self,
         backbone: "str | torch.nn.Module | Callable[[], torch.nn.Module]" = "efficientnet_lite0",
@@ -425,7 +428,9 @@ class PatchEmbedder(CallbackSupport, DocLinkMixin, TransformerMixin, BaseEstimat
 
         def build() -> MapExtractor:
             device = resolve_device(self.device)
-            backbone = build_backbone(self.backbone, layers, self.weights, self.random_state)
+            backbone = build_backbone(
+                self.backbone, layers, self.weights, self.random_state, download=self._downloads
+            )
             return MapExtractor(backbone, device)
 
         return _kept(_EXTRACTORS, self, key, build)

@@ -70,16 +70,27 @@ def read_wheel(name: str) -> "dict[str, torch.Tensor]":
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
-def read_download(name: str, url: str) -> "dict[str, torch.Tensor]":
+def read_download(name: str, url: str, *, download: bool = True) -> "dict[str, torch.Tensor]":
     """Return a state dict from torch's cache of downloads, downloaded if it is not there."""
+    # The name in the URL has the beginning of the file's SHA-256, by which both are checked.
     import torch
 
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     file = url.rpartition("/")[2]
     path = folder / file
-    if not path.is_file():
-        # The beginning of the SHA-256.
-        published_hash = path.stem.rpartition("-")[2]
+    published_hash = path.stem.rpartition("-")[2]
+    if path.is_file():
+        with open(path, "rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        if not found.startswith(published_hash):
+            raise ValueError(
+                f"the weights of backbone={name!r}, {path}, are not the published ones: their "
+                f"SHA-256 begins with {found[:8]}, not {published_hash}. Delete the file, so that "
+                "it is downloaded again."
+            )
+    elif not download:
+        raise missing_weights(name, file, folder)
+    else:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), published_hash)
@@ -98,6 +109,16 @@ def missing_download(
         f"the ImageNet weights of backbone={name!r} are missing and cannot be downloaded: {file} "
         f"is not in {folder}, nor to be had from {url} ({reason}). Copy the file there from a "
         "machine with internet access, or give its path: weights='path/to/file'."
+    )
+
+
+def missing_weights(name: str, file: str, folder: Any) -> FileNotFoundError:
+    """Return the error of weights that are missing and that nobody asked to download."""
+    return FileNotFoundError(
+        f"the ImageNet weights of backbone={name!r}, which a model file asks for, are missing: "
+        f"{file} is not in {folder}. A model file does not make this machine download anything. "
+        "Load it with weights='imagenet' to have them downloaded, copy the file there, or give "
+        "its path: weights='path/to/file'."
     )
 
 

@@ -5,7 +5,6 @@ import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -231,7 +230,6 @@ def export_openvino(
     with (
         new_file(path, overwrite=overwrite) as graph,
         new_file(path.with_suffix(".bin"), overwrite=overwrite) as weights,
-        TemporaryDirectory(prefix=".skpadim-", dir=path.parent) as folder,
     ):
         onnx_model = to_onnx(detector, precision=precision)
         model = openvino.Core().read_model(onnx_model.SerializeToString())
@@ -242,9 +240,10 @@ def export_openvino(
         # Not those of the ONNX model, which does not resize.
         for key, value in describe(detector, resize).items():
             model.set_rt_info(value, ["skpadim", key])
-        openvino.serialize(model, Path(folder, "model.xml"))
-        os.replace(Path(folder, "model.xml"), graph)
-        os.replace(Path(folder, "model.bin"), weights)
+        # It takes no other endings.
+        openvino.serialize(model, graph.with_suffix(".xml"), weights.with_suffix(".bin"))
+        os.replace(graph.with_suffix(".xml"), graph)
+        os.replace(weights.with_suffix(".bin"), weights)
     return path
 
 

@@ -151,8 +151,8 @@ def to_onnx(detector: PaDiM, resize: bool = False, precision: str = "float32") -
         images = _cropped(graph, images, image_size, size)
         x = _embed(graph, embedder, images, channels, halve=precision == "float16")
     else:
-        height, width = (1, 1, *detector.grid_shape_)[-2:]
-        size = grid_shape = (height, width)
+        height, width, _ = detector.embedder_.output_shape
+        grid_shape, size = (height, width), detector.embedder_.input_size
         inputs = {"embeddings": (dtype, ["n", *detector.grid_shape_, detector.n_features_in_])}
         shape = graph.integers(-1, len(gaussian.location_), detector.n_features_in_)
         x = graph.apply("Reshape", "embeddings", shape)
@@ -200,7 +200,11 @@ def describe(detector: PaDiM, resize: bool) -> dict[str, str]:
     heatmap = "Mahalanobis distance, unitless, smoothed; larger is more anomalous"
     embedder = detector.embedder_
     if not isinstance(embedder, PatchEmbedder):
-        return metadata | {"backbone": "none", "heatmap": f"{heatmap}; on the grid of embeddings"}
+        height, width = embedder.input_size
+        return metadata | {
+            "backbone": "none",
+            "heatmap": f"{heatmap}; {height} x {width} pixels, which the grid of embeddings covers",
+        }
     backbone = embedder.backbone
     height, width = image_size_of(embedder)
     crop_height, crop_width = embedder.input_size

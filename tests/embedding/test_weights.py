@@ -1,3 +1,4 @@
+import hashlib
 import socketserver
 import sys
 from pathlib import Path
@@ -84,20 +85,36 @@ def test_without_the_package_the_error_says_what_to_install(name, install, monke
 # Downloads
 
 
+def publish(state, folder):
+    """Write a state dict into a folder; return its address, which has the SHA-256 of the file."""
+    path = folder / "weights.pth"
+    torch.save(state, path)
+    file = f"network-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth"
+    path.rename(folder / file)
+    return f"https://nowhere.invalid/{file}"
+
+
 def test_weights_in_the_cache_of_torch_are_used(hub):
     state = state_of("resnet18")
-    torch.save(state, hub / RESNET18)
-    expected = state["conv1.weight"]
-    kept = conv1_of(build("resnet18", layers=("conv1", "layer1")))
-    torch.testing.assert_close(kept, expected / expected.norm())
+    result = read_download("resnet18", publish(state, hub))
+    assert result.keys() == state.keys()
+    assert torch.equal(result["conv1.weight"], state["conv1.weight"])
+
+
+def test_weights_in_the_cache_of_torch_that_are_not_the_published_ones_are_refused(hub):
+    torch.save(state_of("resnet18"), hub / RESNET18)
+    with pytest.raises(ValueError, match=rf"{hub / RESNET18}, are not the published .*not f37072"):
+        build("resnet18")
 
 
 def test_weights_of_which_there_are_editions_are_the_first(hub):
-    state = state_of("resnet50")
-    torch.save(state, hub / "resnet50-0676ba61.pth")
-    expected = state["conv1.weight"]
-    kept = conv1_of(build("resnet50", layers=("conv1",)))
-    torch.testing.assert_close(kept, expected / expected.norm())
+    with pytest.raises(FileNotFoundError, match=r"resnet50-0676ba61\.pth"):
+        build("resnet50", layers=("conv1",))
+
+
+def test_nothing_is_downloaded_unasked(hub):
+    with pytest.raises(FileNotFoundError, match=rf"{RESNET18} is not in {hub}\. .*'imagenet' to"):
+        build_backbone("resnet18", None, "imagenet", 0, download=False)
 
 
 def test_the_old_names_in_weights_of_densenets_are_understood(hub):
@@ -109,14 +126,10 @@ def test_the_old_names_in_weights_of_densenets_are_understood(hub):
                 old = key.replace(f"{kind}{number}.", f"{kind}.{number}.")
                 if "denselayer" in key and old != key:
                     state[old] = state.pop(key)
-    torch.save(state, hub / "densenet121-a639ec97.pth")
-    torch.save(new, hub.parent / "new.pth")
-    x = torch.ones(1, 3, 32, 32)
-    layers = ("features.denseblock1",)
-    with torch.inference_mode():
-        result = build("densenet121", layers=layers).network(x)
-        expected = build("densenet121", hub.parent / "new.pth", layers).network(x)
-    torch.testing.assert_close(result, expected)
+    assert state.keys() != new.keys()
+    result = read_download("densenet121", publish(state, hub))
+    assert result.keys() == new.keys()
+    assert all(torch.equal(result[key], new[key]) for key in new)
 
 
 def test_without_file_and_internet_the_error_says_what_is_missing_and_what_to_do(hub):
@@ -183,7 +196,7 @@ def test_a_broken_download_is_an_error_with_its_reason_and_leaves_nothing(
 
 def test_a_damaged_file_in_the_cache_is_named(hub):
     (hub / RESNET18).write_bytes(b"hello world")
-    with pytest.raises(ValueError, match=rf"{hub / RESNET18} cannot be read"):
+    with pytest.raises(ValueError, match=rf"{hub / RESNET18}, .*Delete the file"):
         build("resnet18")
 
 
@@ -205,6 +218,31 @@ def test_weights_of_timm_that_are_missing_are_named(tmp_path, monkeypatch):
     message = str(caught.value)
     for part in ("timm/test_resnet.r160_in1k", "model.safetensors", str(tmp_path)):
         assert part in message
+
+
+def test_weights_of_timm_that_are_missing_are_not_downloaded_unasked(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        FileNotFoundError, match=r"test_resnet\.r160_in1k/model\.safetensors is not"
+    ):
+        build_backbone("timm/test_resnet", None, "imagenet", 0, download=False)
+
+
+def test_weights_of_timm_in_the_cache_of_its_hub_are_used_without_asking_it(tmp_path, monkeypatch):
+    import timm
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--timm--test_resnet.r160_in1k"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("0" * 40)
+    snapshot = folder / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    state = timm.create_model("test_resnet").state_dict()
+    save_file(state, snapshot / "model.safetensors")
+    save_file(state, tmp_path / "mine.safetensors")
+    built = build_backbone("timm/test_resnet", None, "imagenet", 0, download=False)
+    expected = build("timm/test_resnet", weights=tmp_path / "mine.safetensors")
+    assert built.weights_hash == expected.weights_hash
 
 
 def test_a_timm_network_without_weights_is_an_error():

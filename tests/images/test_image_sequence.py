@@ -551,6 +551,16 @@ def test_the_fingerprint_of_a_file_changes_with_the_file(paths):
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
 
 
+def test_the_fingerprint_of_a_file_changes_with_its_size_at_the_same_time(paths):
+    images = ImageSequence(paths)
+    before, status = images.fingerprint(), os.stat(paths[1])
+    with open(paths[1], "ab") as file:
+        file.write(b" ")
+    os.utime(paths[1], ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = images.fingerprint()
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
+
+
 def test_the_fingerprint_of_a_file_does_not_depend_on_the_working_directory(paths, monkeypatch):
     monkeypatch.chdir(paths[0].parent)
     relative = ImageSequence([path.name for path in paths])
