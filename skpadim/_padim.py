@@ -22,7 +22,7 @@ from skpadim._doc_link import DocLinkMixin
 from skpadim._embeddings import validate_embeddings
 from skpadim._estimators import check_unchanged, snapshot, unfitted_copy
 from skpadim._inspection import Inspection, target_size
-from skpadim._labels import only_good
+from skpadim._labels import good_samples
 from skpadim._passes import Work, passes_over
 from skpadim._sizes import Size
 from skpadim._streams import Embedder, Stream
@@ -218,8 +218,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         X : images, or embeddings with "passthrough"
             Good ones, at least two.
         y : array-like of shape (n_images,), int, or None
-            Labels: images that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: images that are labelled -1, for defective, are left out. Others than these and
+            +1 raise, but for 0, 1, 2 and so on of plain samples: as scikit-learn demands it of all
+            detectors, those are ignored, with a warning.
 
         Returns
         -------
@@ -229,8 +230,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is empty or of one image only, if an image cannot be read (its name and index are
-            told), or if the reduction asks for dimensions that the backbone does not have.
+            If there are other labels than +1 and -1, or no label +1; if X is empty or of one image
+            only, if an image cannot be read (its name and index are told), or if the reduction asks
+            for dimensions that the backbone does not have.
         TypeError
             If X is not images.
         MemoryError
@@ -268,8 +270,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         X : images, or embeddings with "passthrough"
             Good ones.
         y : array-like of shape (n_images,), int, or None
-            Labels: images that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: images that are labelled -1, for defective, are left out. Others than these and
+            +1 raise, but for 0, 1, 2 and so on of plain samples: as scikit-learn demands it of all
+            detectors, those are ignored, with a warning.
 
         Returns
         -------
@@ -310,8 +313,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         ndarray of shape (n_images,), float64
             ``-predict_heatmap(X).max(axis=(1, 2))``.
         """
-        stream = self._open(X)
-        return self._map(partial(_scores, heatmaps=self._heatmaps()), stream)
+        return self._score_good(X, None)
 
     def predict_heatmap(
         self, X: Any, size: int | tuple[int, int] | str | None = None
@@ -390,7 +392,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         return self._inspect(self._open(X))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean log-likelihood of a patch.
+        """Mean log-likelihood of a patch of good images.
 
         It compares values of `reg_covar`, but not backbones or numbers of dimensions.
 
@@ -398,17 +400,26 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         ----------
         X : images, or embeddings with "passthrough"
             Good images that were not used to fit.
-        y : None
-            Ignored.
+        y : array-like of shape (n_images,), int, or None
+            Labels, as in `fit`: images that are labelled -1, for defective, are left out.
 
         Returns
         -------
         float
             Mean over images and positions of the logarithm of the Gaussian density.
+
+        Raises
+        ------
+        ValueError
+            If there are other labels than +1 and -1, or no label +1; before an image is read.
         """
-        stream = self._open(X)
+        stream = self._open(X, y)
         work = partial(_log_likelihoods, gaussian=self._gaussian_alone())
         return float(self._map(work, stream).mean())
+
+    def _score_good(self, X: Any, y: Any) -> NDArray[np.float64]:
+        stream = self._open(X, y)
+        return self._map(partial(_scores, heatmaps=self._heatmaps()), stream)
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "gaussian_")
@@ -418,14 +429,15 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         samples: Any
         if self.embedder == "passthrough":
             samples = validate_embeddings(self, X, reset=True)
+            good = good_samples(samples, y, at_least=at_least, plain=not self.grid_shape_)
             embedder: Embedder = Passthrough(self.grid_shape_, self.n_features_in_)
         else:
+            # Before images are read, the network is built, and its weights are perhaps downloaded.
+            good = good_samples(X, y, at_least=at_least)
             named = isinstance(self.embedder, str)
             embedder = (PatchEmbedder(self.embedder) if named else clone(self.embedder)).fit()
             samples = ImageSequence(X)
-        # Before the network is built, and its weights are perhaps downloaded.
-        samples = only_good(samples, y, at_least)
-        return Stream(samples, embedder, self._select(embedder), self.memory, self.verbose)
+        return Stream(samples[good], embedder, self._select(embedder), self.memory, self.verbose)
 
     def _open(self, X: Any, y: Any = None) -> Stream:
         """Open samples, or the good ones where there are labels, as the fitted model sees them."""
@@ -434,12 +446,13 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         if isinstance(self.embedder_, Passthrough):
             dtype = self.gaussian_.location_.dtype
             samples = validate_embeddings(self, X, reset=False, dtype=dtype)
+            good = good_samples(samples, y, plain=not self.grid_shape_)
         else:
+            good = good_samples(X, y)
             samples = ImageSequence(X)
-        samples = only_good(samples, y)
         # Else components_ are a projection.
         channels = self.components_ if self.gaussian_.components_ is None else None
-        return Stream(samples, self._embedder_in_use(), channels, self.memory, self.verbose)
+        return Stream(samples[good], self._embedder_in_use(), channels, self.memory, self.verbose)
 
     def _embedder_in_use(self) -> Any:
         """Return the embedder of the fit, made sure to have the weights that it had then."""

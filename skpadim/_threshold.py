@@ -9,13 +9,14 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.exceptions import NotFittedError
 
 from skpadim._estimators import caller_level
-from skpadim._labels import only_good
+from skpadim._labels import check_labels
 
 
 class ThresholdMixin(OutlierMixin):
     """Outlier detector that decides by a threshold on its scores.
 
-    It has `score_samples`, `_check_fitted` and the parameter `false_alarm_rate`.
+    It has `fit`, `score_samples`, `_score_good`, which leaves out what is labelled defective,
+    `_check_fitted` and the parameter `false_alarm_rate`.
     """
 
     offset_: float
@@ -29,18 +30,43 @@ class ThresholdMixin(OutlierMixin):
         X : images or embeddings, as in `fit`
             Good ones.
         y : array-like of shape (n_samples,), int, or None
-            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: samples that are labelled -1, for defective, are left out. There must be no
+            others than these and +1.
 
         Returns
         -------
         object
             The estimator itself, with an `offset_` that a fresh good sample is below with a
             probability of at most `false_alarm_rate`.
+
+        Raises
+        ------
+        ValueError
+            If there are other labels than +1 and -1, or no label +1; before a sample is read.
         """
         self._validate_params()
-        self._set_offset(only_good(self.score_samples(X), y), "auto")
+        check_labels(y)
+        self._set_offset(self._score_good(X, y), "auto")
         return self
+
+    def fit_predict(self, X: Any, y: Any = None) -> NDArray[np.intp]:
+        """Learn from the good samples, then judge all of them.
+
+        Decisions on samples that were learnt from are in-sample: such are seldom called defective.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`
+            Samples.
+        y : array-like of shape (n_samples,), int, or None
+            Labels, as in `fit`: samples that are labelled -1, for defective, are not learnt from.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int
+            ``fit(X, y).predict(X)``: +1 for good samples, -1 for defective ones.
+        """
+        return self.fit(X, y).predict(X)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Score samples relative to the threshold.

@@ -512,13 +512,6 @@ def test_images_labelled_defective_are_left_out(parts, how, method):
         assert labelled.partial_fit(X, parts.y).n_samples_seen_ == 60
 
 
-def test_labels_other_than_plus_and_minus_one_are_ignored_with_a_warning(parts):
-    with pytest.warns(UserWarning, match=r"y is ignored.*1 - 2 \* y") as warned:
-        detector = PaDiM(embedder=small_embedder()).fit(parts.images, (1 - parts.y) // 2)
-    assert detector.n_samples_seen_ == 36
-    assert warned[0].filename == __file__
-
-
 @pytest.mark.parametrize(
     ("y", "message"), [([1, -1], "inconsistent numbers"), ([-1] * 36, r"no label \+1")]
 )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from skpadim._labels import image_labels
+from skpadim._labels import check_labels, image_labels
 from skpadim._masks import read_masks_at
 from skpadim._threshold import check_calibrated
 from skpadim.display._drawing import VERMILION, format_number, import_pyplot
@@ -155,6 +155,7 @@ class HeatmapDisplay:
         import_pyplot()
         check_heatmap_detector(detector)
         check_calibrated(detector)
+        check_labels(y)
         images = ImageSequence(X)
         y = image_labels(y, len(images))
         masks = None if masks is None else read_masks_at(masks, images.sizes)
@@ -230,6 +231,7 @@ class HeatmapDisplay:
             neither +1 nor -1, or if `offset` is not finite.
         """
         import_pyplot()
+        check_labels(y)
         images = ImageSequence(images)
         if len(heatmaps) != len(images):
             raise ValueError(f"there are {len(heatmaps)} heatmaps for {len(images)} images.")

@@ -19,7 +19,7 @@ from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
 from skpadim._embeddings import validate_embeddings
 from skpadim._estimators import caller_level, check_unchanged, snapshot, unfitted_copy
-from skpadim._labels import only_good
+from skpadim._labels import good_samples
 from skpadim._threshold import ThresholdMixin
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
@@ -184,8 +184,9 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
                 (n_samples, n_positions, n_dimensions) or (n_samples, n_dimensions)
             Embeddings of good samples, at least two.
         y : array-like of shape (n_samples,), int, or None
-            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: samples that are labelled -1, for defective, are left out. Others than these and
+            +1 raise, but for 0, 1, 2 and so on of plain samples: as scikit-learn demands it of all
+            detectors, those are ignored, with a warning.
 
         Returns
         -------
@@ -203,7 +204,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         task = self._begin_fit(X, y)
         model = unfitted_copy(self)
         embeddings = validate_embeddings(model, X, reset=True, ensure_min_samples=2)
-        embeddings = only_good(embeddings, y, at_least=2)
+        plain = not model.grid_shape_
+        embeddings = embeddings[good_samples(embeddings, y, at_least=2, plain=plain)]
         selected = model._select(embeddings.shape[2])
         n_kept = embeddings.shape[2] if selected is None else len(selected)
         model._check_memory(*embeddings.shape[:2], n_kept)
@@ -228,8 +230,9 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
                 (n_samples, n_positions, n_dimensions) or (n_samples, n_dimensions)
             Embeddings of good samples.
         y : array-like of shape (n_samples,), int, or None
-            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: samples that are labelled -1, for defective, are left out. Others than these and
+            +1 raise, but for 0, 1, 2 and so on of plain samples: as scikit-learn demands it of all
+            detectors, those are ignored, with a warning.
 
         Returns
         -------
@@ -248,7 +251,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         X = validate_embeddings(
             model, X, reset=first, dtype=None if first else self.location_.dtype
         )
-        X = only_good(X, y)
+        X = X[good_samples(X, y, plain=not model.grid_shape_)]
         selected = model._select(X.shape[2]) if first else model._components_so_far()
         model._join(PatchMoments().update(reduce_dimensions(X, selected)), selected)
         return self._become(model)
@@ -329,8 +332,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         ndarray of shape (n_samples, height, width), (n_samples, n_positions) or (n_samples,)
             Distances, not squared, unitless; larger is more anomalous.
         """
-        self._check_fitted()
-        X = validate_embeddings(self, X, reset=False, dtype=self.location_.dtype)
+        X = self._open(X)
         return self._distances(X).reshape(len(X), *self.grid_shape_)
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -346,11 +348,10 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         ndarray of shape (n_samples,), float64
             Minus the largest distance among a sample's patches.
         """
-        distances = self.patch_distances(X)
-        return -distances.reshape(len(distances), -1).max(axis=1).astype(np.float64)
+        return self._score_good(X, None)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Mean log-likelihood of a patch.
+        """Mean log-likelihood of a patch of good samples.
 
         It compares values of `reg_covar`, but not numbers of dimensions.
 
@@ -358,17 +359,26 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         ----------
         X : array-like
             Embeddings, shaped as in `fit`, of samples that were not used to fit.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,), int, or None
+            Labels, as in `fit`: samples that are labelled -1, for defective, are left out.
 
         Returns
         -------
         float
             Mean over samples and positions of the logarithm of the Gaussian density.
         """
-        squared = self.patch_distances(X).astype(np.float64) ** 2
+        squared = self._distances(self._open(X, y)).astype(np.float64) ** 2
         log_volume = self.location_.shape[1] * np.log(2 * np.pi) + self._factor.log_determinants()
         return float(-0.5 * (squared.mean() + log_volume.mean()))
+
+    def _score_good(self, X: ArrayLike, y: Any) -> NDArray[np.float64]:
+        return -self._distances(self._open(X, y)).max(axis=1).astype(np.float64)
+
+    def _open(self, X: ArrayLike, y: Any = None) -> NDArray:
+        """Return samples, or the good ones of labelled ones, as the fitted model sees them."""
+        self._check_fitted()
+        X = validate_embeddings(self, X, reset=False, dtype=self.location_.dtype)
+        return X[good_samples(X, y, plain=not self.grid_shape_)]
 
     def _learn(self, moments: PatchMoments) -> Callable[[NDArray], NDArray]:
         """Fit to moments, which are used up; see `_solve_for_calibration`."""

@@ -21,7 +21,7 @@ from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
 from skpadim._files import new_file
-from skpadim._labels import image_labels
+from skpadim._labels import check_labels, image_labels
 from skpadim._masks import check_masks, read_mask
 from skpadim._padim import PaDiM
 from skpadim._sizes import Size, check_size
@@ -144,6 +144,7 @@ def report(
         raise TypeError(f"title must be a str; got {title!r}.")
     if not isinstance(image_size, Integral) or image_size < 1:
         raise ValueError(f"image_size must be a positive integer, in pixels; got {image_size!r}.")
+    check_labels(y)
     path = Path(path)
     with (
         new_file(path, overwrite=overwrite) as unfinished,
