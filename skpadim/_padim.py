@@ -22,11 +22,14 @@ from skpadim._doc_link import DocLinkMixin
 from skpadim._embeddings import validate_embeddings
 from skpadim._estimators import check_unchanged, snapshot, unfitted_copy
 from skpadim._inspection import Inspection, target_size
+from skpadim._known_samples import joined
 from skpadim._labels import good_samples
 from skpadim._passes import Work, passes_over
 from skpadim._sizes import Size
 from skpadim._streams import Embedder, Stream
+from skpadim._suspects import warn_of_suspects
 from skpadim._threshold import ThresholdMixin, check_calibrated
+from skpadim._training_images import TrainingImages, warn_of_copies, warn_of_training_images
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._passthrough import Passthrough
 from skpadim.gaussian import PatchGaussian, PatchMoments
@@ -171,7 +174,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    _private_state = ("_stream_parameters",)
+    _private_state = ("_stream_parameters", "_known_hashes", "_training_images")
+
+    _training_images: TrainingImages | None = None
 
     def __init__(
         self,
@@ -245,6 +250,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         gaussian = model._make_gaussian()
         gaussian._check_memory(len(stream), prod(stream.grid_shape), stream.n_channels)
         passes = passes_over(stream, self.n_jobs, _SPOOL_BYTES)
+        notes = stream.take_notes(hashes=True)
         with closing(passes.learn()) as steps:
             moments = _last(task.follow("learn", steps, passes.n_steps))
         distances = gaussian._learn(moments)
@@ -254,6 +260,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         with closing(passes.map(work, "Calibrating")) as steps:
             scores = np.concatenate(list(task.follow("calibrate", steps, passes.n_steps)))
         model._set_offset(scores, self.contamination)
+        model._remember(stream, notes)
+        if self.contamination == "auto" and model.grid_shape_:
+            names = stream.names
+            warn_of_suspects([names[i] for i in np.flatnonzero(notes["seen"])], scores)
         self._become(model)
         task.end(X, y)
         return self
@@ -295,9 +305,11 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         else:
             model = unfitted_copy(self)
             stream, gaussian = model._start(X, y), model._make_gaussian()
+        notes = stream.take_notes(hashes=True)
         with closing(passes_over(stream, self.n_jobs).learn()) as steps:
             moments = _last(steps)
         model._set_fitted(stream, gaussian.partial_fit_moments(moments))
+        model._remember(stream, notes)
         return self._become(model)
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
@@ -313,7 +325,8 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         ndarray of shape (n_images,), float64
             ``-predict_heatmap(X).max(axis=(1, 2))``.
         """
-        return self._score_good(X, None)
+        stream = self._open(X)
+        return self._map(partial(_scores, heatmaps=self._heatmaps()), stream)
 
     def predict_heatmap(
         self, X: Any, size: int | tuple[int, int] | str | None = None
@@ -417,9 +430,11 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         work = partial(_log_likelihoods, gaussian=self._gaussian_alone())
         return float(self._map(work, stream).mean())
 
-    def _score_good(self, X: Any, y: Any) -> NDArray[np.float64]:
+    def _score_good(self, X: Any, y: Any) -> tuple[NDArray[np.float64], NDArray, Sequence[str]]:
         stream = self._open(X, y)
-        return self._map(partial(_scores, heatmaps=self._heatmaps()), stream)
+        notes = stream.take_notes(hashes=True)
+        scores = self._map(partial(_scores, heatmaps=self._heatmaps()), stream)
+        return scores, notes["hash"], stream.names
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "gaussian_")
@@ -437,7 +452,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             named = isinstance(self.embedder, str)
             embedder = (PatchEmbedder(self.embedder) if named else clone(self.embedder)).fit()
             samples = ImageSequence(X)
-        return Stream(samples[good], embedder, self._select(embedder), self.memory, self.verbose)
+        indices = np.arange(len(samples))[good]
+        channels = self._select(embedder)
+        return Stream(samples[good], embedder, channels, self.memory, self.verbose, indices)
 
     def _open(self, X: Any, y: Any = None) -> Stream:
         """Open samples, or the good ones where there are labels, as the fitted model sees them."""
@@ -452,7 +469,15 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             samples = ImageSequence(X)
         # Else components_ are a projection.
         channels = self.components_ if self.gaussian_.components_ is None else None
-        return Stream(samples[good], self._embedder_in_use(), channels, self.memory, self.verbose)
+        indices = np.arange(len(samples))[good]
+        embedder = self._embedder_in_use()
+        stream = Stream(samples[good], embedder, channels, self.memory, self.verbose, indices)
+        if self._training_images is not None:
+            sizes: Any = stream.image_sizes
+            depths = stream.image_depths
+            self._training_images.warn_of_headers(stream.names, sizes, depths, stream.frame_size)
+            stream.take_notes(hashes=False)
+        return stream
 
     def _embedder_in_use(self) -> Any:
         """Return the embedder of the fit, made sure to have the weights that it had then."""
@@ -505,6 +530,30 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         self.n_samples_seen_ = gaussian.n_samples_seen_
         self._stream_parameters = snapshot(self._get_stream_parameters())
 
+    def _remember(self, stream: Stream, notes: NDArray) -> None:
+        """Remember what was learnt from, and warn of what cannot be right."""
+        learnt = np.flatnonzero(notes["seen"]).tolist()
+        notes, all_names = notes[learnt], stream.names
+        names = [all_names[i] for i in learnt]
+        known = self._known_hashes
+        self._known_hashes = joined(known, notes["hash"])
+        if isinstance(stream.embedder, Passthrough):
+            if self.grid_shape_:  # plain samples may well be alike
+                warn_of_copies(names, notes["hash"], known)
+            return
+        shown = np.flatnonzero(notes["darkest"] < notes["brightest"]).tolist()
+        warn_of_copies([names[i] for i in shown], notes["hash"][shown], known)
+        all_sizes: Any = stream.image_sizes
+        all_depths = stream.image_depths
+        sizes, depths = [all_sizes[i] for i in learnt], [all_depths[i] for i in learnt]
+        seen = TrainingImages.of(sizes, depths, notes)
+        if self._training_images is None:
+            warn_of_training_images(names, sizes, depths, notes)
+            self._training_images = seen
+        else:
+            self._training_images.warn_of_colours(names, notes)
+            self._training_images = self._training_images.joined(seen)
+
     def _get_stream_parameters(self) -> dict[str, Any]:
         """Return the parameters that what was learnt depends on."""
         names = ("embedder", "n_components", "reduction", "random_state")
@@ -518,13 +567,20 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
 
     def _map(self, work: Work, stream: Stream) -> NDArray:
         with closing(passes_over(stream, self.n_jobs).map(work, "Scoring")) as steps:
-            return np.concatenate(list(steps))
+            results = np.concatenate(list(steps))
+        self._warn_of_colours(stream)
+        return results
+
+    def _warn_of_colours(self, stream: Stream) -> None:
+        if self._training_images is not None and stream.notes is not None:
+            self._training_images.warn_of_colours(stream.names, stream.notes)
 
     def _inspect(self, stream: Stream) -> Generator[Inspection, None, None]:
         # All that decides is taken now: a fit meanwhile changes nothing.
         threshold = getattr(self, "offset_", np.nan)  # which heatmaps do not need
         heatmaps = passes_over(stream, self.n_jobs).map(self._heatmaps(), "Scoring")
-        return _inspections(heatmaps, threshold, stream.frame_size, stream.image_sizes)
+        inspections = _inspections(heatmaps, threshold, stream.frame_size, stream.image_sizes)
+        return _followed(inspections, len(stream), partial(self._warn_of_colours, stream))
 
     def _collect(
         self,
@@ -609,6 +665,16 @@ def _inspections(
         for heatmap, size in zip(chain.from_iterable(heatmaps), image_sizes, strict=True):
             # A copy: one that is kept does not keep its batch.
             yield Inspection(heatmap.copy(), threshold, frame_size, size)
+
+
+def _followed(
+    inspections: Generator[Inspection, None, None], n: int, before_last: Callable[[], None]
+) -> Generator[Inspection, None, None]:
+    with closing(inspections):
+        for number, inspection in enumerate(inspections, start=1):
+            if number == n:  # who takes n of them does not ask for what comes after
+                before_last()
+            yield inspection
 
 
 def _log_likelihoods(batch: NDArray, *, gaussian: PatchGaussian) -> NDArray[np.float64]:

@@ -69,13 +69,17 @@ class OneProcess(Passes):
         moments = PatchMoments(len(self._stream))
         n_spooled = 0
         try:
-            for batch in self._stream.batches(progress="Learning"):
-                if (moments.n_samples + len(batch)) * batch[0].nbytes <= self._spool_bytes:
-                    self._spool.append(batch)
-                    n_spooled += len(batch)
-                yield moments.update(batch)
+            with closing(self._stream.batches(progress="Learning")) as batches:
+                for batch in batches:
+                    if (moments.n_samples + len(batch)) * batch[0].nbytes <= self._spool_bytes:
+                        self._spool.append(batch)
+                        n_spooled += len(batch)
+                    yield moments.update(batch)
         finally:
             # Not all of them, if the caller stops early.
+            if self._stream.notes is not None:
+                self._stream.notes["seen"][moments.n_samples :] = False
+                self._stream.notes = None
             self._stream = self._stream.part(slice(n_spooled, moments.n_samples))
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
@@ -111,6 +115,7 @@ class Shards(Passes):
         finally:
             results.close()
             self._shards = [self._shards[number] for number in sorted(learnt)]
+            self._stream.notes = None
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
         results = self._run(_Mapped(work), progress, "generator")
@@ -129,8 +134,10 @@ class Shards(Passes):
             for losses_left in reversed(range(_MAX_LOSSES + 1)):
                 try:
                     with closing(self._attempt(missing, work, return_as)) as results:
-                        for number, result in results:
+                        for number, result, notes in results:
                             samples = missing.pop(number)
+                            if self._stream.notes is not None:
+                                self._stream.notes[samples] = notes
                             yield number, result
                             bar.update(samples.stop - samples.start)
                     return
@@ -142,7 +149,7 @@ class Shards(Passes):
 
     def _attempt(
         self, shards: dict[int, slice], work: Callable[[Stream], Any], return_as: str
-    ) -> Generator[tuple[int, Any], None, None]:
+    ) -> Generator[tuple[int, Any, Any], None, None]:
         tasks = (
             delayed(_numbered)(number, work, self._stream.part(samples))
             for number, samples in list(shards.items())
@@ -190,8 +197,10 @@ def _learn(shard: Stream) -> PatchMoments:
     return moments
 
 
-def _numbered(number: int, work: Callable[[Stream], Any], shard: Stream) -> tuple[int, Any]:
-    return number, work(shard)
+def _numbered(
+    number: int, work: Callable[[Stream], Any], shard: Stream
+) -> tuple[int, Any, NDArray | None]:
+    return number, work(shard), shard.notes
 
 
 def passes_over(stream: Stream, n_jobs: int | None, spool_bytes: int = 0) -> Passes:

@@ -3,7 +3,7 @@
 import os
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_memory
 
 from skpadim._estimators import caller_level
+from skpadim._known_samples import sample_hashes
 from skpadim._progress import ProgressBar
 from skpadim._sizes import Size, check_size
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._extractor import resolve_device
 from skpadim.embedding._passthrough import Passthrough
 from skpadim.images import ImageSequence
+from skpadim.images._notes import NOTES
 
 Embedder: TypeAlias = PatchEmbedder | Passthrough
 
@@ -28,6 +30,7 @@ class Stream:
 
     Samples are images, or embeddings (n_samples, n_positions, n_dimensions) for an embedder that
     hands them on. With `memory`, embeddings of images are cached, in all of their dimensions.
+    `indices` are those of embeddings in the user's X, if not all of them are here.
     """
 
     def __init__(
@@ -37,8 +40,10 @@ class Stream:
         channels: NDArray[np.intp] | None = None,
         memory: Any = None,
         verbose: int = 0,
+        indices: NDArray[np.intp] | None = None,
     ) -> None:
         self._samples = samples
+        self._indices = np.arange(len(samples)) if indices is None else indices
         self.embedder = embedder
         self.channels = channels
         height, width, n_dimensions = embedder.output_shape
@@ -48,6 +53,9 @@ class Stream:
         self.heatmap_size: Size = embedder.input_size
         # Embeddings that are there already are no work to remember or to wait for.
         works = not isinstance(embedder, Passthrough)
+        #: What is noted of each sample on its way, if anything; the hashes only where wanted.
+        self.notes: NDArray | None = None
+        self.hashes = False
         self._memory = memory if works else None
         self._verbose = verbose if works else 0
 
@@ -70,11 +78,29 @@ class Stream:
         """Height and width of each image; None for embeddings."""
         return getattr(self._samples, "sizes", [None] * len(self))
 
+    @property
+    def names(self) -> Sequence[str]:
+        """What warnings and errors call the samples."""
+        return getattr(self._samples, "names", [f"X[{index}]" for index in self._indices])
+
+    @property
+    def image_depths(self) -> Sequence[str]:
+        """Kind of number that each image holds; none of embeddings."""
+        return getattr(self._samples, "depths", [])
+
+    def take_notes(self, *, hashes: bool) -> NDArray:
+        """Return what the next pass writes its notes of the samples into."""
+        self.notes, self.hashes = np.zeros(len(self), NOTES), hashes
+        return self.notes
+
     def part(self, samples: slice) -> "Stream":
         """Return a stream of some of the samples; no others go with it to another process."""
         # Not copy(), which would do what is done on the way to another process.
         stream = object.__new__(Stream)
-        stream.__dict__ = {**vars(self), "_samples": self._samples[samples]}
+        kept = {"_samples": self._samples[samples], "_indices": self._indices[samples]}
+        stream.__dict__ = {**vars(self), **kept}
+        if self.notes is not None:
+            stream.take_notes(hashes=self.hashes)
         return stream
 
     def progress_bar(self, description: str) -> ProgressBar:
@@ -82,7 +108,7 @@ class Stream:
         disabled = not self._verbose
         return ProgressBar(total=len(self), desc=description, unit=" images", disable=disabled)
 
-    def batches(self, progress: str = "") -> Iterator[NDArray]:
+    def batches(self, progress: str = "") -> Generator[NDArray, None, None]:
         """Yield embeddings of shape (n_batch, n_positions, n_channels)."""
         if len(self) == 0:
             return
@@ -92,7 +118,13 @@ class Stream:
                 bar.update(len(batch))
 
     def _embed(self) -> Iterator[NDArray]:
-        return self.embedder.iter_embed(self._samples, self.channels)
+        samples = self._samples
+        if self.notes is not None:
+            if isinstance(samples, ImageSequence):
+                samples = samples.noted(self.notes, self.hashes)
+            elif self.hashes:
+                self.notes["hash"], self.notes["seen"] = sample_hashes(samples), True
+        return self.embedder.iter_embed(samples, self.channels)
 
     def _embed_remembered(self) -> Iterator[NDArray[np.float32]]:
         # All dimensions are kept, whichever are asked for: so all searches share them. Fingerprints
@@ -105,7 +137,7 @@ class Stream:
             batch = self._samples[start : start + self.batch_size]
             call = (fingerprint, batch.fingerprint(), embedder, batch)
             try:
-                embeddings = embed(*call)
+                embeddings, notes = embed(*call)
             except OSError as error:
                 # The long work goes on; a file that cannot be read is a ValueError.
                 warnings.warn(
@@ -115,7 +147,9 @@ class Stream:
                     stacklevel=caller_level(),
                 )
                 embed = _embed_batch
-                embeddings = embed(*call)
+                embeddings, notes = embed(*call)
+            if self.notes is not None:
+                self.notes[start : start + len(notes)] = notes
             yield embeddings if self.channels is None else embeddings[..., self.channels]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -139,5 +173,7 @@ def _unpickled(embedder: bytes) -> Embedder:
 
 def _embed_batch(
     embedder_fingerprint: str, fingerprint: tuple, embedder: PatchEmbedder, images: ImageSequence
-) -> NDArray[np.float32]:
-    return np.concatenate(list(embedder.iter_embed(images)))
+) -> tuple[NDArray[np.float32], NDArray]:
+    notes = np.zeros(len(images), NOTES)
+    embeddings = embedder.iter_embed(images.noted(notes, hashed=True))
+    return np.concatenate(list(embeddings)), notes

@@ -9,15 +9,22 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.exceptions import NotFittedError
 
 from skpadim._estimators import caller_level
+from skpadim._known_samples import refuse_known
 from skpadim._labels import check_labels
+from skpadim._suspects import warn_of_suspects
+from skpadim._training_images import warn_of_copies
 
 
 class ThresholdMixin(OutlierMixin):
     """Outlier detector that decides by a threshold on its scores.
 
-    It has `fit`, `score_samples`, `_score_good`, which leaves out what is labelled defective,
-    `_check_fitted` and the parameter `false_alarm_rate`.
+    It has `fit`, `score_samples`, `_check_fitted` and the parameter `false_alarm_rate`.
+    `_score_good(X, y)` returns the scores, hashes and names of samples that are not labelled
+    defective.
     """
+
+    grid_shape_: tuple[int, ...]
+    _known_hashes: NDArray[np.uint64] | None = None  # None where the samples are not known
 
     offset_: float
     calibration_scores_: NDArray[np.float64]
@@ -42,11 +49,17 @@ class ThresholdMixin(OutlierMixin):
         Raises
         ------
         ValueError
-            If there are other labels than +1 and -1, or no label +1; before a sample is read.
+            If there are other labels than +1 and -1, or no label +1, before a sample is read; if
+            the model was trained on some of the samples, whose names or indices are told.
         """
         self._validate_params()
         check_labels(y)
-        self._set_offset(self._score_good(X, y), "auto")
+        scores, hashes, names = self._score_good(X, y)
+        refuse_known(hashes, self._known_hashes, names)
+        if self.grid_shape_:  # plain samples may well be alike, or outliers
+            warn_of_copies(names, hashes, what="calibration")
+            warn_of_suspects(names, scores, what="calibration")
+        self._set_offset(scores, "auto")
         return self
 
     def fit_predict(self, X: Any, y: Any = None) -> NDArray[np.intp]:

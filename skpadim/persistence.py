@@ -26,6 +26,7 @@ from skpadim._files import check_new_file, new_file
 from skpadim._model_files import FORMAT, checksum, read_model_file, refusal
 from skpadim._padim import PaDiM
 from skpadim._sizes import check_size
+from skpadim._training_images import TrainingImages
 from skpadim.embedding import PatchEmbedder
 from skpadim.embedding._passthrough import Passthrough
 from skpadim.gaussian import PatchGaussian, PatchMoments
@@ -208,6 +209,10 @@ def _record_detector(detector: PaDiM, arrays: dict[str, NDArray]) -> dict[str, A
     for name in ("grid_shape_", "n_samples_seen_", "weights_hash_", "n_features_in_", "offset_"):
         if hasattr(detector, name):
             record[name] = _encode(getattr(detector, name), name)
+    if detector._training_images is not None:
+        record["training_images"] = detector._training_images._asdict()
+    if detector._known_hashes is not None:
+        arrays["known_hashes"] = detector._known_hashes.view(np.int64)
     if hasattr(detector, "feature_names_in_"):
         record["feature_names_in_"] = detector.feature_names_in_.tolist()
     if hasattr(detector, "calibration_scores_"):
@@ -357,6 +362,11 @@ def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: 
         detector.components_ = components
     elif n_dimensions != getattr(detector, "n_features_in_", n_dimensions):
         raise ValueError("it does not select dimensions, but has less than there are")
+    if "training_images" in record:
+        detector._training_images = TrainingImages.of_record(record["training_images"])
+    if "known_hashes" in arrays:
+        hashes = _array(arrays, "known_hashes", (None,), ("int64",))
+        detector._known_hashes = hashes.view(np.uint64)
     if "offset_" in record:
         offset = record["offset_"]
         if not isinstance(offset, float | int) or isnan(offset):

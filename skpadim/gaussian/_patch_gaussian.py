@@ -1,7 +1,7 @@
 """One Gaussian per grid position, as a scikit-learn outlier detector."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from importlib.metadata import version
 from numbers import Integral, Real
@@ -19,8 +19,11 @@ from skpadim._callbacks import CallbackSupport
 from skpadim._doc_link import DocLinkMixin
 from skpadim._embeddings import validate_embeddings
 from skpadim._estimators import caller_level, check_unchanged, snapshot, unfitted_copy
+from skpadim._known_samples import joined, sample_hashes
 from skpadim._labels import good_samples
+from skpadim._suspects import warn_of_suspects
 from skpadim._threshold import ThresholdMixin
+from skpadim._training_images import warn_of_copies
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.gaussian._memory import check_available_memory, memory_needed
@@ -151,7 +154,13 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         "random_state": ["random_state"],
     }
 
-    _private_state = ("_moments", "_moments_components", "_stream_parameters", "_seed")
+    _private_state = (
+        "_moments",
+        "_moments_components",
+        "_stream_parameters",
+        "_seed",
+        "_known_hashes",
+    )
 
     def __init__(
         self,
@@ -204,14 +213,18 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         task = self._begin_fit(X, y)
         model = unfitted_copy(self)
         embeddings = validate_embeddings(model, X, reset=True, ensure_min_samples=2)
-        plain = not model.grid_shape_
-        embeddings = embeddings[good_samples(embeddings, y, at_least=2, plain=plain)]
+        good = good_samples(embeddings, y, at_least=2, plain=not model.grid_shape_)
+        indices, embeddings = np.arange(len(embeddings))[good], embeddings[good]
         selected = model._select(embeddings.shape[2])
         n_kept = embeddings.shape[2] if selected is None else len(selected)
         model._check_memory(*embeddings.shape[:2], n_kept)
         moments = PatchMoments(len(embeddings)).update(reduce_dimensions(embeddings, selected))
         distances = model._solve_for_calibration(moments, selected)(embeddings)
-        model._set_offset(-distances.max(axis=1).astype(np.float64), self.contamination)
+        scores = -distances.max(axis=1).astype(np.float64)
+        model._set_offset(scores, self.contamination)
+        model._remember(embeddings, indices)
+        if self.contamination == "auto" and model.grid_shape_:
+            warn_of_suspects(_names(indices), scores)
         self._become(model)
         task.end(X, y)
         return self
@@ -251,9 +264,11 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         X = validate_embeddings(
             model, X, reset=first, dtype=None if first else self.location_.dtype
         )
-        X = X[good_samples(X, y, plain=not model.grid_shape_)]
+        good = good_samples(X, y, plain=not model.grid_shape_)
+        indices, X = np.arange(len(X))[good], X[good]
         selected = model._select(X.shape[2]) if first else model._components_so_far()
         model._join(PatchMoments().update(reduce_dimensions(X, selected)), selected)
+        model._remember(X, indices)
         return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -348,7 +363,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         ndarray of shape (n_samples,), float64
             Minus the largest distance among a sample's patches.
         """
-        return self._score_good(X, None)
+        return self._scores(self._open(X))
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Mean log-likelihood of a patch of good samples.
@@ -367,18 +382,34 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         float
             Mean over samples and positions of the logarithm of the Gaussian density.
         """
-        squared = self._distances(self._open(X, y)).astype(np.float64) ** 2
+        X = self._open(X)
+        good = good_samples(X, y, plain=not self.grid_shape_)
+        squared = self._distances(X[good]).astype(np.float64) ** 2
         log_volume = self.location_.shape[1] * np.log(2 * np.pi) + self._factor.log_determinants()
         return float(-0.5 * (squared.mean() + log_volume.mean()))
 
-    def _score_good(self, X: ArrayLike, y: Any) -> NDArray[np.float64]:
-        return -self._distances(self._open(X, y)).max(axis=1).astype(np.float64)
+    def _score_good(
+        self, X: ArrayLike, y: Any
+    ) -> tuple[NDArray[np.float64], NDArray, Sequence[str]]:
+        X = self._open(X)
+        good = np.arange(len(X))[good_samples(X, y)]
+        X = X[good]
+        return self._scores(X), sample_hashes(X), _names(good)
 
-    def _open(self, X: ArrayLike, y: Any = None) -> NDArray:
-        """Return samples, or the good ones of labelled ones, as the fitted model sees them."""
+    def _scores(self, X: NDArray) -> NDArray[np.float64]:
+        return -self._distances(X).max(axis=1).astype(np.float64)
+
+    def _open(self, X: ArrayLike) -> NDArray:
+        """Return samples as (n_samples, n_positions, n_dimensions), once they are checked."""
         self._check_fitted()
-        X = validate_embeddings(self, X, reset=False, dtype=self.location_.dtype)
-        return X[good_samples(X, y, plain=not self.grid_shape_)]
+        return validate_embeddings(self, X, reset=False, dtype=self.location_.dtype)
+
+    def _remember(self, X: NDArray, indices: NDArray[np.intp]) -> None:
+        """Remember samples that were learnt from, and warn of copies of others."""
+        hashes = sample_hashes(X)
+        if self.grid_shape_:  # plain samples may well be alike
+            warn_of_copies(_names(indices), hashes, self._known_hashes)
+        self._known_hashes = joined(self._known_hashes, hashes)
 
     def _learn(self, moments: PatchMoments) -> Callable[[NDArray], NDArray]:
         """Fit to moments, which are used up; see `_solve_for_calibration`."""
@@ -505,3 +536,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _names(indices: NDArray[np.intp]) -> list[str]:
+    return [f"X[{index}]" for index in indices.tolist()]

@@ -138,6 +138,7 @@ def _generate(
     def prepare(position: int, out: np.ndarray) -> None:
         pixels = resize(images.decoded(position), image_size, resample)[crop]
         out[...] = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+        images.note(position, out)
 
     if len(images) == 1:
         # Nothing to get ready meanwhile: threads would take longer to start than the image.

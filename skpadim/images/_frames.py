@@ -18,13 +18,15 @@ class Frame(NamedTuple):
     """A file, as a picture or as the reason why it is none.
 
     `pixels` of shape (height, width, 3), uint8, are the picture before any crop, None for a bad
-    file; `size` is (height, width) of the image in the file; `error` says what is wrong, or "".
+    file; `size` is (height, width) of the image in the file, `depth` the kind of its numbers;
+    `error` says what is wrong, or "".
     """
 
     path: str
     pixels: NDArray[np.uint8] | None
     size: Size
     error: str
+    depth: str = ""
 
 
 def iter_frames(
@@ -88,7 +90,7 @@ def _frame(
         return Frame(path, None, (0, 0), _reason(path, error))
     if pixels.ndim == 2:
         pixels = np.broadcast_to(pixels[..., np.newaxis], (*image_size, 3))
-    return Frame(path, pixels, images.sizes[0], "")
+    return Frame(path, pixels, images.sizes[0], "", images.depths[0])
 
 
 def _reason(path: str, error: Exception) -> str:

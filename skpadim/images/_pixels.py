@@ -17,6 +17,11 @@ _Tag = ExifTags.Base
 # Modes whose numbers are not grey levels or RGB values, or not in that order.
 _MODES_TO_CONVERT = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV"}
 
+# Modes whose pixels have not eight bits.
+_DEPTHS = {"1": "1-bit", "I": "16-bit", "F": "floating-point"} | dict.fromkeys(
+    ("I;16", "I;16L", "I;16B", "I;16N"), "16-bit"
+)
+
 LOAD_FOLDER = "skpadim.datasets.load_folder lists the images of a folder"
 
 _JPEG_END = b"\xff\xd9"
@@ -110,8 +115,8 @@ def stored_pixels(image: Image.Image) -> np.ndarray:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def check_file(path: str, name: str) -> Size:
-    """Return (height, width) of a good file; decode it only if nothing less can tell."""
+def check_file(path: str, name: str) -> tuple[Size, str]:
+    """Return (height, width) and depth of a good file; decode it only if nothing less can tell."""
     try:
         _require_regular(path)
         # Filters belong to the whole process, and are put back: hence not in the threads that
@@ -122,6 +127,7 @@ def check_file(path: str, name: str) -> Size:
         with image:
             has_scale = image.mode != "I" or image.format == "PPM"
             has_range = image.mode != "F"
+            depth = _DEPTHS.get(image.mode, "8-bit")
             size = upright_size(image, path)
             complete = _is_complete(image, path)
     except Exception as error:
@@ -130,8 +136,8 @@ def check_file(path: str, name: str) -> Size:
         raise TypeError(_no_scale(name, "int32"))
     if size is None or not complete or not has_range:
         height, width = checked_pixels(stored_pixels(read_file(path, name)), name).shape[:2]
-        return height, width
-    return size
+        return (height, width), depth
+    return size, depth
 
 
 def _require_regular(path: str | os.PathLike[str]) -> None:
@@ -209,6 +215,13 @@ def checked_pixels(pixels: np.ndarray, name: str) -> np.ndarray:
                 "astype('uint8')."
             )
     return pixels
+
+
+def depth_of(pixels: np.ndarray) -> str:
+    """Return the depth of pixels, in the words of `check_file`."""
+    if pixels.dtype.kind == "f":
+        return "floating-point"
+    return "1-bit" if pixels.dtype.kind == "b" else f"{8 * pixels.dtype.itemsize}-bit"
 
 
 def _no_scale(name: str, dtype: str) -> str:

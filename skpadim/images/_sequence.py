@@ -10,10 +10,12 @@ import numpy as np
 from PIL import Image
 
 from skpadim._sizes import Size
+from skpadim.images._notes import note_of
 from skpadim.images._pixels import (
     LOAD_FOLDER,
     check_file,
     checked_pixels,
+    depth_of,
     read_file,
     stored_pixels,
     to_uint8,
@@ -100,7 +102,12 @@ class ImageSequence:
         # Views share the items and differ in these indices, which are those of the user's X.
         self._indices = np.arange(len(self._items))
         self._draft_size: int | None = None
-        self._sizes = [self._check(index) for index in range(len(self._items))]
+        self._names: list[str] | None = None
+        self._notes: np.ndarray | None = None
+        self._hashes = False
+        checked = [self._check(index) for index in range(len(self._items))]
+        self._sizes = [size for size, _ in checked]
+        self._depths = [depth for _, depth in checked]
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -113,6 +120,7 @@ class ImageSequence:
         if isinstance(key, slice | np.ndarray):
             view = ImageSequence(self)
             view._indices = self._indices[key]
+            view._notes = None  # which are of these positions
             return view
         index = int(self._indices[key])
         return to_uint8(self._stored_pixels(index), self._name(index))
@@ -130,6 +138,84 @@ class ImageSequence:
             In pixels, EXIF orientation applied.
         """
         return [self._sizes[index] for index in self._indices]
+
+    @property
+    def depths(self) -> list[str]:
+        """Kind of number that each image holds, known without decoding.
+
+        Returns
+        -------
+        list of str
+            "8-bit", "16-bit", "1-bit" or "floating-point".
+        """
+        return [self._depths[index] for index in self._indices]
+
+    @property
+    def names(self) -> list[str]:
+        """What warnings call the images.
+
+        Returns
+        -------
+        list of str
+            The path of each image, as Python writes it, or "X[i]" for an image in memory.
+        """
+        if self._names is not None:
+            return [repr(self._names[index]) for index in self._indices.tolist()]
+        items = ((index, self._items[index]) for index in self._indices.tolist())
+        return [repr(item) if isinstance(item, str) else f"X[{index}]" for index, item in items]
+
+    def described(self, paths: list[str], sizes: list[Size], depths: list[str]) -> "ImageSequence":
+        """Return the same images, which are pictures of files, by what is known of the files.
+
+        Parameters
+        ----------
+        paths : list of str
+            The files that the images were made of, for `names`.
+        sizes : list of (int, int)
+            Their `sizes`.
+        depths : list of str
+            Their `depths`.
+
+        Returns
+        -------
+        ImageSequence
+            A view of all images, in their order.
+        """
+        view = ImageSequence(self)
+        view._names, view._sizes, view._depths = paths, sizes, depths
+        return view
+
+    def noted(self, notes: np.ndarray, hashed: bool) -> "ImageSequence":
+        """Return the same images, of which something is noted when they are made ready.
+
+        Parameters
+        ----------
+        notes : ndarray of shape (n_images,), structured
+            Where to write it, with the fields of ``skpadim.images._notes.NOTES``.
+        hashed : bool
+            Whether to note hashes.
+
+        Returns
+        -------
+        ImageSequence
+            A view. Views of its parts note nothing.
+        """
+        view = ImageSequence(self)
+        view._notes, view._hashes = notes, hashed
+        return view
+
+    def note(self, position: int, picture: np.ndarray) -> None:
+        """Note what was asked for of a picture; several threads may do so at once.
+
+        Parameters
+        ----------
+        position : int
+            Which image it was made of.
+        picture : ndarray of shape (height, width, 3), uint8
+            What the network sees.
+        """
+        if self._notes is not None:
+            self._notes[position] = note_of(picture, hashed=self._hashes)
 
     def with_draft(self, size: int) -> "ImageSequence":
         """Return the same images, of which JPEG files are decoded at a reduced scale.
@@ -151,12 +237,12 @@ class ImageSequence:
     def __getstate__(self) -> dict[str, Any]:
         # On the way to another process: with its own images only, still known by their indices in
         # the user's X, and with files that are found from another working directory.
-        items, sizes = {}, {}
+        items, sizes, depths = {}, {}, {}
         for index in self._indices.tolist():
             item = self._items[index]
             items[index] = os.path.abspath(item) if isinstance(item, str) else item
-            sizes[index] = self._sizes[index]
-        return {**vars(self), "_items": items, "_sizes": sizes}
+            sizes[index], depths[index] = self._sizes[index], self._depths[index]
+        return {**vars(self), "_items": items, "_sizes": sizes, "_depths": depths, "_notes": None}
 
     @property
     def paths(self) -> list[str | None]:
@@ -240,14 +326,14 @@ class ImageSequence:
     def _pixels_of(opened: "np.ndarray | Image.Image") -> np.ndarray:
         return opened if isinstance(opened, np.ndarray) else stored_pixels(opened)
 
-    def _check(self, index: int) -> Size:
-        """Return (height, width) of an image that is fit for use."""
+    def _check(self, index: int) -> tuple[Size, str]:
+        """Return (height, width) and depth of an image that is fit for use."""
         if isinstance(self._items[index], str):
             return check_file(self._items[index], self._name(index))
         # This loads lazy PIL images, which two threads must not do at the same time.
         pixels = self._stored_pixels(index)
-        height, width = checked_pixels(pixels, self._name(index)).shape[:2]
-        return height, width
+        pixels = checked_pixels(pixels, self._name(index))
+        return (pixels.shape[0], pixels.shape[1]), depth_of(pixels)
 
 
 def _as_items(X: Any) -> Sequence | np.ndarray:
