@@ -22,11 +22,14 @@ from skpadim._doc_link import DocLinkMixin
 from skpadim._embeddings import validate_embeddings
 from skpadim._estimators import check_unchanged, shallow_copy, snapshot, unfitted_copy
 from skpadim._inspection import Inspection, target_size
-from skpadim._labels import only_good
+from skpadim._known_samples import joined
+from skpadim._labels import good_samples
 from skpadim._passes import Work, passes_over
 from skpadim._sizes import Size
 from skpadim._streams import Embedder, Stream
+from skpadim._suspects import warn_of_suspects
 from skpadim._threshold import ThresholdMixin, check_calibrated
+from skpadim._training_images import TrainingImages, warn_of_copies, warn_of_training_images
 from skpadim.embedding import Passthrough, PatchEmbedder
 from skpadim.gaussian import PatchGaussian, PatchMoments
 from skpadim.gaussian._reduction import PROJECTIONS, select_dimensions
@@ -178,7 +181,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    _private_state = ("_stream_parameters", "_choice")
+    _private_state = ("_stream_parameters", "_choice", "_known_hashes", "_training_images")
+
+    _training_images: TrainingImages | None = None
 
     def __init__(
         self,
@@ -262,8 +267,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         X : images, or embeddings with "passthrough"
             Good ones, at least two.
         y : array-like of shape (n_images,), int, or None
-            Labels: images that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: images that are labelled -1, for defective, are left out. Others than these and
+            +1 raise, but for 0, 1, 2 and so on of plain samples: as scikit-learn demands it of all
+            detectors, those are ignored, with a warning.
 
         Returns
         -------
@@ -273,8 +279,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is empty or of one image only, if an image cannot be read (its name and index are
-            told), or if the reduction asks for dimensions that the backbone does not have.
+            If there are other labels than +1 and -1, or no label +1; if X is empty or of one image
+            only, if an image cannot be read (its name and index are told), or if the reduction asks
+            for dimensions that the backbone does not have.
         TypeError
             If X is not images.
         MemoryError
@@ -287,6 +294,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         gaussian = model._make_gaussian()
         gaussian._check_memory(len(stream), prod(stream.grid_shape), stream.n_channels)
         passes = passes_over(stream, model.n_jobs, _SPOOL_BYTES)
+        notes = stream.take_notes(hashes=True)
         with closing(passes.learn()) as steps:
             moments = _last(task.follow("learn", steps, passes.n_steps))
         distances = gaussian._learn(moments)
@@ -296,6 +304,10 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         with closing(passes.map(work, "Calibrating")) as steps:
             scores = np.concatenate(list(task.follow("calibrate", steps, passes.n_steps)))
         model._set_offset(scores, "fit")
+        model._remember(stream, notes)
+        if model.contamination == "auto" and model.grid_shape_:
+            names = stream.names
+            warn_of_suspects([names[i] for i in np.flatnonzero(notes["seen"])], scores)
         self._become(model)
         task.end(X, y)
         return self
@@ -312,8 +324,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         X : images, or embeddings with "passthrough"
             Good ones.
         y : array-like of shape (n_images,), int, or None
-            Labels: images that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: images that are labelled -1, for defective, are left out. Others than these and
+            +1 raise, but for 0, 1, 2 and so on of plain samples: as scikit-learn demands it of all
+            detectors, those are ignored, with a warning.
 
         Returns
         -------
@@ -337,9 +350,11 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         else:
             model = unfitted_copy(model)
             stream, gaussian = model._start(X, y), model._make_gaussian()
+        notes = stream.take_notes(hashes=True)
         with closing(passes_over(stream, model.n_jobs).learn()) as steps:
             moments = _last(steps)
         model._set_fitted(stream, gaussian.partial_fit_moments(moments))
+        model._remember(stream, notes)
         return self._become(model)
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
@@ -438,7 +453,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         return model._inspect(model._open(X))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean log-likelihood of a patch.
+        """Mean log-likelihood of a patch of good images.
 
         It compares values of `reg_covar`, but not backbones or numbers of dimensions.
 
@@ -446,19 +461,30 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         ----------
         X : images, or embeddings with "passthrough"
             Good images that were not used to fit.
-        y : None
-            Ignored.
+        y : array-like of shape (n_images,), int, or None
+            Labels, as in `fit`: images that are labelled -1, for defective, are left out.
 
         Returns
         -------
         float
             Mean over images and positions of the logarithm of the Gaussian density.
+
+        Raises
+        ------
+        ValueError
+            If there are other labels than +1 and -1, or no label +1; before an image is read.
         """
         model = shallow_copy(self)
-        stream = model._open(X)
+        stream = model._open(X, y)
         work = partial(_log_likelihoods, gaussian=model._gaussian_alone())
         # Of images that could not be read there is none.
         return float(np.nanmean(model._map(work, stream)))
+
+    def _score_good(self, X: Any, y: Any) -> tuple[NDArray[np.float64], NDArray, Sequence[str]]:
+        stream = self._open(X, y)
+        notes = stream.take_notes(hashes=True)
+        scores = self._map(partial(_scores, heatmaps=self._heatmaps()), stream)
+        return scores, notes["hash"], stream.names
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "gaussian_")
@@ -469,16 +495,19 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         embedder: Embedder
         if self._takes_embeddings():
             samples = validate_embeddings(self, X, reset=True)
+            good = good_samples(samples, y, at_least=at_least, plain=not self.grid_shape_)
             named = isinstance(self.embedder, str)
             embedder = Passthrough() if named else clone(self.embedder)
             embedder.fit(samples.reshape(len(samples), *self.grid_shape_, self.n_features_in_))
         else:
+            # Before images are read, the network is built, and its weights are perhaps downloaded.
+            good = good_samples(X, y, at_least=at_least)
             named = isinstance(self.embedder, str)
             embedder = (PatchEmbedder(self.embedder) if named else clone(self.embedder)).fit()
             samples = ImageSequence(X).strict()
-        # Before the network is built, and its weights are perhaps downloaded.
-        samples = only_good(samples, y, at_least)
-        return Stream(samples, embedder, self._select(embedder), self.memory, self.verbose)
+        indices = np.arange(len(samples))[good]
+        channels = self._select(embedder)
+        return Stream(samples[good], embedder, channels, self.memory, self.verbose, indices)
 
     def _open(self, X: Any, y: Any = None) -> Stream:
         """Open samples, or the good ones where there are labels, as the fitted model sees them."""
@@ -487,12 +516,15 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         if isinstance(self.embedder_, Passthrough):
             dtype = self.gaussian_.location_.dtype
             samples = validate_embeddings(self, X, reset=False, dtype=dtype)
+            good = good_samples(samples, y, plain=not self.grid_shape_)
         else:
+            good = good_samples(X, y)
             samples = ImageSequence(X)
-        samples = only_good(samples, y)
         # Else components_ are a projection.
         channels = self.components_ if self.gaussian_.components_ is None else None
-        stream = Stream(samples, self._embedder_in_use(), channels, self.memory, self.verbose)
+        indices = np.arange(len(samples))[good]
+        embedder = self._embedder_in_use()
+        stream = Stream(samples[good], embedder, channels, self.memory, self.verbose, indices)
         # A file can claim anything of a network that is built only now.
         found = (*stream.grid_shape, stream.n_channels)
         expected = (*(1, 1, *self.grid_shape_)[-2:], self.gaussian_.n_features_in_)
@@ -501,6 +533,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
                 f"the embeddings have {found} rows, columns and dimensions, but the model is of "
                 f"{expected}: it cannot have been fitted to them. Fit it again."
             )
+        if self._training_images is not None:
+            self._training_images.warn_of_headers(*stream.headers(), stream.frame_size)
+            stream.take_notes(hashes=False)
         return stream
 
     def _embedder_in_use(self) -> Any:
@@ -556,6 +591,30 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         self.n_samples_seen_ = gaussian.n_samples_seen_
         self._stream_parameters = snapshot(self._get_stream_parameters())
 
+    def _remember(self, stream: Stream, notes: NDArray) -> None:
+        """Remember what was learnt from, and warn of what cannot be right."""
+        learnt = np.flatnonzero(notes["seen"]).tolist()
+        notes, all_names = notes[learnt], stream.names
+        names = [all_names[i] for i in learnt]
+        known = self._known_hashes
+        self._known_hashes = joined(known, notes["hash"])
+        if isinstance(stream.embedder, Passthrough):
+            if self.grid_shape_:  # plain samples may well be alike
+                warn_of_copies(names, notes["hash"], known)
+            return
+        shown = np.flatnonzero(notes["darkest"] < notes["brightest"]).tolist()
+        warn_of_copies([names[i] for i in shown], notes["hash"][shown], known)
+        all_sizes: Any = stream.image_sizes
+        all_depths = stream.image_depths
+        sizes, depths = [all_sizes[i] for i in learnt], [all_depths[i] for i in learnt]
+        seen = TrainingImages.of(sizes, depths, notes)
+        if self._training_images is None:
+            warn_of_training_images(names, sizes, depths, notes)
+            self._training_images = seen
+        else:
+            self._training_images.warn_of_colours(names, notes)
+            self._training_images = self._training_images.joined(seen)
+
     def _get_stream_parameters(self) -> dict[str, Any]:
         """Return the parameters that what was learnt depends on."""
         names = ("embedder", "n_components", "reduction", "random_state")
@@ -579,12 +638,18 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             results = np.concatenate(list(steps))
         results[[stream.error(position) is not None for position in range(len(stream))]] = np.nan
         stream.warn_of_errors()
+        self._warn_of_colours(stream)
         return results
+
+    def _warn_of_colours(self, stream: Stream) -> None:
+        if self._training_images is not None and stream.notes is not None:
+            self._training_images.warn_of_colours(stream.names, stream.notes)
 
     def _inspect(self, stream: Stream) -> Generator[Inspection, None, None]:
         threshold = getattr(self, "offset_", np.nan)  # which heatmaps do not need
         heatmaps = passes_over(stream, self.n_jobs).map(self._heatmaps(), "Scoring")
-        return _inspections(heatmaps, threshold, stream)
+        inspections = _inspections(heatmaps, threshold, stream)
+        return _followed(inspections, len(stream), partial(self._warn_of_colours, stream))
 
     def _collect(
         self,
@@ -687,6 +752,16 @@ def _inspections(
 def _strict(X: Any) -> Any:
     """Return what to learn from, where images that cannot be read are an error."""
     return X.strict() if isinstance(X, ImageSequence) else X
+
+
+def _followed(
+    inspections: Generator[Inspection, None, None], n: int, before_last: Callable[[], None]
+) -> Generator[Inspection, None, None]:
+    with closing(inspections):
+        for number, inspection in enumerate(inspections, start=1):
+            if number == n:  # who takes n of them does not ask for what comes after
+                before_last()
+            yield inspection
 
 
 def _log_likelihoods(batch: NDArray, *, gaussian: PatchGaussian) -> NDArray[np.float64]:

@@ -63,13 +63,17 @@ class OneProcess(Passes):
         moments = PatchMoments(len(self._stream))
         n_spooled = 0
         try:
-            for batch in self._stream.batches(progress="Learning"):
-                if (moments.n_samples + len(batch)) * batch[0].nbytes <= self._spool_bytes:
-                    self._spool.append(batch)
-                    n_spooled += len(batch)
-                yield moments.update(batch)
+            with closing(self._stream.batches(progress="Learning")) as batches:
+                for batch in batches:
+                    if (moments.n_samples + len(batch)) * batch[0].nbytes <= self._spool_bytes:
+                        self._spool.append(batch)
+                        n_spooled += len(batch)
+                    yield moments.update(batch)
         finally:
             # Not all of them, if the caller stops early.
+            if self._stream.notes is not None:
+                self._stream.notes["seen"][moments.n_samples :] = False
+                self._stream.notes = None
             self._stream = self._stream.part(slice(n_spooled, moments.n_samples))
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
@@ -105,6 +109,7 @@ class Shards(Passes):
         finally:
             results.close()
             self._shards = [self._shards[number] for number in sorted(learnt)]
+            self._stream.notes = None
 
     def map(self, work: Work, progress: str) -> Generator[NDArray, None, None]:
         with closing(self._run(_Mapped(work), progress, "generator")) as results:
@@ -120,9 +125,11 @@ class Shards(Passes):
             for losses_left in reversed(range(_MAX_LOSSES + 1)):
                 try:
                     with closing(self._attempt(missing, work, return_as)) as results:
-                        for number, result, errors in results:
+                        for number, result, errors, notes in results:
                             samples = missing.pop(number)
                             self._stream.add_errors(errors)
+                            if self._stream.notes is not None:
+                                self._stream.notes[samples] = notes
                             bar.update(samples.stop - samples.start)
                             yield number, result
                     return
@@ -134,7 +141,7 @@ class Shards(Passes):
 
     def _attempt(
         self, shards: dict[int, slice], work: Callable[[Stream], Any], return_as: str
-    ) -> Generator[tuple[int, Any, dict[int, str]], None, None]:
+    ) -> Generator[tuple[int, Any, dict[int, str], NDArray | None], None, None]:
         tasks = (
             delayed(_numbered)(number, work, self._stream.part(samples))
             for number, samples in list(shards.items())
@@ -184,9 +191,9 @@ def _learn(shard: Stream) -> PatchMoments:
 
 def _numbered(
     number: int, work: Callable[[Stream], Any], shard: Stream
-) -> tuple[int, Any, dict[int, str]]:
+) -> tuple[int, Any, dict[int, str], NDArray | None]:
     result = work(shard)
-    return number, result, shard.errors
+    return number, result, shard.errors, shard.notes
 
 
 def passes_over(stream: Stream, n_jobs: int | None, spool_bytes: int = 0) -> Passes:

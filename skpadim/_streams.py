@@ -3,7 +3,7 @@
 import os
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_memory
 
 from skpadim._estimators import caller_level
+from skpadim._known_samples import sample_hashes
 from skpadim._progress import ProgressBar
 from skpadim._sizes import Size, check_size
 from skpadim.embedding import Passthrough, PatchEmbedder
 from skpadim.embedding._extractor import resolve_device
 from skpadim.images import ImageSequence
+from skpadim.images._notes import NOTES
 
 Embedder: TypeAlias = PatchEmbedder | Passthrough
 
@@ -35,9 +37,12 @@ class Stream:
         channels: NDArray[np.intp] | None = None,
         memory: Any = None,
         verbose: int = 0,
+        indices: NDArray[np.intp] | None = None,
     ) -> None:
         # Images, or embeddings (n_samples, n_positions, n_dimensions) that the embedder hands on.
         self._samples = samples
+        # Those of embeddings in the user's X, if not all of them are here.
+        self._indices = np.arange(len(samples)) if indices is None else indices
         self.embedder = embedder
         self.channels = channels
         height, width, n_dimensions = embedder.output_shape
@@ -47,6 +52,9 @@ class Stream:
         self.heatmap_size: Size = embedder.input_size
         # Embeddings that are there already are no work to remember or to wait for.
         works = not isinstance(embedder, Passthrough)
+        #: What is noted of each sample on its way, if anything; the hashes only where wanted.
+        self.notes: NDArray | None = None
+        self.hashes = False
         self._memory = memory if works else None
         self._verbose = verbose if works else 0
 
@@ -99,11 +107,31 @@ class Stream:
             stacklevel=caller_level(),
         )
 
+    @property
+    def names(self) -> Sequence[str]:
+        """What warnings and errors call the samples."""
+        return getattr(self._samples, "names", [f"X[{index}]" for index in self._indices])
+
+    def headers(self) -> tuple[list[str], list[Size], list[str]]:
+        """Return names, sizes and depths of the images that can be read."""
+        images, names = self._samples, self.names
+        known = [i for i in range(len(self)) if self.error(i) is None]
+        sizes, depths = images.sizes, images.depths
+        return [names[i] for i in known], [sizes[i] for i in known], [depths[i] for i in known]
+
+    def take_notes(self, *, hashes: bool) -> NDArray:
+        """Return what the next pass writes its notes of the samples into."""
+        self.notes, self.hashes = np.zeros(len(self), NOTES), hashes
+        return self.notes
+
     def part(self, samples: slice) -> "Stream":
         """Return a stream of some of the samples; no others go with it to another process."""
         # Not copy(), which would do what is done on the way to another process.
         stream = object.__new__(Stream)
-        stream.__dict__ = {**vars(self), "_samples": self._samples[samples]}
+        kept = {"_samples": self._samples[samples], "_indices": self._indices[samples]}
+        stream.__dict__ = {**vars(self), **kept}
+        if self.notes is not None:
+            stream.take_notes(hashes=self.hashes)
         return stream
 
     def progress_bar(self, description: str) -> ProgressBar:
@@ -111,7 +139,7 @@ class Stream:
         disabled = not self._verbose
         return ProgressBar(total=len(self), desc=description, unit=" images", disable=disabled)
 
-    def batches(self, progress: str = "") -> Iterator[NDArray]:
+    def batches(self, progress: str = "") -> Generator[NDArray, None, None]:
         """Yield embeddings of shape (n_batch, n_positions, n_channels)."""
         if len(self) == 0:
             return
@@ -122,7 +150,13 @@ class Stream:
                 yield batch.reshape(len(batch), -1, batch.shape[-1])
 
     def _embed(self) -> Iterator[NDArray]:
-        return self.embedder.iter_embed(self._samples, self.channels)
+        samples = self._samples
+        if self.notes is not None:
+            if isinstance(samples, ImageSequence):
+                samples = samples.noted(self.notes, self.hashes)
+            elif self.hashes:
+                self.notes["hash"], self.notes["seen"] = sample_hashes(samples), True
+        return self.embedder.iter_embed(samples, self.channels)
 
     def _embed_remembered(self) -> Iterator[NDArray[np.float32]]:
         # All dimensions are kept, whichever are asked for: so all searches share them. Fingerprints
@@ -135,10 +169,10 @@ class Stream:
             batch = self._samples[start : start + self.batch_size]
             try:
                 call = (fingerprint, batch.fingerprint(), embedder, batch)
-                embeddings = embed(*call)
+                embeddings, notes = embed(*call)
             except _NewlyMarkedError as error:
                 # Not kept: who finds the embeddings later would not know that an image is bad.
-                embeddings = error.embeddings
+                embeddings, notes = error.embeddings, error.notes
             except OSError as error:
                 # The long work goes on; a file that cannot be read is a ValueError.
                 warnings.warn(
@@ -148,7 +182,9 @@ class Stream:
                     stacklevel=caller_level(),
                 )
                 embed = _embed_batch
-                embeddings = embed(*call)
+                embeddings, notes = embed(*call)
+            if self.notes is not None:
+                self.notes[start : start + len(notes)] = notes
             yield embeddings if self.channels is None else embeddings[..., self.channels]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -173,16 +209,16 @@ def _unpickled(embedder: bytes) -> Embedder:
 class _NewlyMarkedError(Exception):
     """An image of a batch could not be read, which was not known before."""
 
-    def __init__(self, embeddings: NDArray[np.float32]) -> None:
-        super().__init__(embeddings)
-        self.embeddings = embeddings
+    def __init__(self, embeddings: NDArray[np.float32], notes: NDArray) -> None:
+        super().__init__(embeddings, notes)
+        self.embeddings, self.notes = embeddings, notes
 
 
 def _embed_batch(
     embedder_fingerprint: str, fingerprint: tuple, embedder: PatchEmbedder, images: ImageSequence
-) -> NDArray[np.float32]:
-    known = images.errors
-    embeddings = np.concatenate(list(embedder.iter_embed(images)))
+) -> tuple[NDArray[np.float32], NDArray]:
+    known, notes = images.errors, np.zeros(len(images), NOTES)
+    embeddings = np.concatenate(list(embedder.iter_embed(images.noted(notes, hashed=True))))
     if images.errors != known:
-        raise _NewlyMarkedError(embeddings)
-    return embeddings
+        raise _NewlyMarkedError(embeddings, notes)
+    return embeddings, notes

@@ -10,7 +10,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from skpadim._estimators import caller_level, shallow_copy
-from skpadim._labels import only_good
+from skpadim._known_samples import refuse_known
+from skpadim._labels import check_labels
+from skpadim._suspects import warn_of_suspects
+from skpadim._training_images import warn_of_copies
 
 # A score below this is that of a distance that is not finite, smoothed or not. Finite ones in
 # float32 end at 2e19, the root of its largest number.
@@ -33,13 +36,16 @@ class _Choice(NamedTuple):
 class ThresholdMixin(OutlierMixin):
     """Outlier detector that decides by a threshold on its scores.
 
-    It has `score_samples`, `_check_fitted` and the parameters `false_alarm_rate` and
-    `contamination`.
+    It has `fit`, `score_samples`, `_check_fitted` and the parameters `false_alarm_rate` and
+    `contamination`. `_score_good(X, y)` returns the scores, hashes and names of samples that are
+    not labelled defective.
     """
 
     _parameter_constraints: dict
     contamination: float | str
     false_alarm_rate: float
+    grid_shape_: tuple[int, ...]
+    _known_hashes: NDArray[np.uint64] | None = None  # None where the samples are not known
     calibration_scores_: NDArray[np.float64]
 
     @property
@@ -79,8 +85,8 @@ class ThresholdMixin(OutlierMixin):
         X : images or embeddings, as in `fit`
             Good ones.
         y : array-like of shape (n_samples,), int, or None
-            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: samples that are labelled -1, for defective, are left out. There must be no
+            others than these and +1.
 
         Returns
         -------
@@ -91,12 +97,39 @@ class ThresholdMixin(OutlierMixin):
         Raises
         ------
         ValueError
-            If so many distances are not finite that the threshold would call everything good.
+            If there are other labels than +1 and -1, before a sample is read; if the model was
+            trained on some of the samples, whose names or indices are told; or if so many distances
+            are not finite that the threshold would call everything good.
         """
         model = shallow_copy(self)
         model._validate_params()
-        model._set_offset(only_good(model.score_samples(X), y), "calibrate")
+        check_labels(y)
+        scores, hashes, names = model._score_good(X, y)
+        refuse_known(hashes, model._known_hashes, names)
+        if model.grid_shape_:  # plain samples may well be alike, or outliers
+            warn_of_copies(names, hashes, what="calibration")
+            warn_of_suspects(names, scores, what="calibration")
+        model._set_offset(scores, "calibrate")
         return self._become(model)
+
+    def fit_predict(self, X: Any, y: Any = None) -> NDArray[np.intp]:
+        """Learn from the good samples, then judge all of them.
+
+        Decisions on samples that were learnt from are in-sample: such are seldom called defective.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`
+            Samples.
+        y : array-like of shape (n_samples,), int, or None
+            Labels, as in `fit`: samples that are labelled -1, for defective, are not learnt from.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int
+            ``fit(X, y).predict(X)``: +1 for good samples, -1 for defective ones.
+        """
+        return self.fit(X, y).predict(X)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Score samples relative to the threshold.

@@ -29,6 +29,7 @@ from skpadim._model_files import FORMAT, checksum, parse_header, read_model_file
 from skpadim._padim import PaDiM
 from skpadim._sizes import check_size
 from skpadim._threshold import check_calibrated
+from skpadim._training_images import TrainingImages
 from skpadim.embedding import Passthrough, PatchEmbedder
 from skpadim.embedding._passthrough import DEFAULT_STRIDE
 from skpadim.gaussian import PatchGaussian, PatchMoments
@@ -249,6 +250,10 @@ def _record_detector(detector: PaDiM, arrays: dict[str, NDArray]) -> dict[str, A
         record["offset_"], choice = detector._threshold()
         if choice is not None:
             record["threshold"] = _encode_parameters(choice._asdict())
+    if detector._training_images is not None:
+        record["training_images"] = detector._training_images._asdict()
+    if detector._known_hashes is not None:
+        arrays["known_hashes"] = detector._known_hashes.view(np.int64)
     if hasattr(detector, "feature_names_in_"):
         record["feature_names_in_"] = detector.feature_names_in_.tolist()
     if hasattr(detector, "calibration_scores_"):
@@ -430,6 +435,11 @@ def _make_detector(record: dict[str, Any], arrays: dict[str, NDArray], weights: 
         detector.components_ = components.astype(np.intp)
     elif gaussian.n_features_in_ != n_embedded:
         raise ValueError("it does not select dimensions, but has less than there are")
+    if "training_images" in record:
+        detector._training_images = TrainingImages.of_record(record["training_images"])
+    if "known_hashes" in arrays:
+        hashes = _array(arrays, "known_hashes", (None,), ("int64",))
+        detector._known_hashes = hashes.view(np.uint64)
     if "offset_" in record:
         offset = record["offset_"]
         if type(offset) not in (float, int):

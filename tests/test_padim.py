@@ -311,6 +311,7 @@ def test_an_inspection_has_what_the_methods_predict(size):
         np.testing.assert_array_equal(shown, getattr(detector, f"predict_{name}")(new, size=size))
 
 
+@pytest.mark.filterwarnings("ignore:.*another size than the training:UserWarning")
 def test_an_inspection_of_an_image_has_its_own_size_and_is_small(detector, new):
     larger = np.repeat(np.repeat(new, 2, axis=1), 2, axis=2)
     inspection = next(detector.iter_inspect(larger))
@@ -391,8 +392,8 @@ def test_partial_fit_equals_fit(good, new, reduction):
     np.testing.assert_allclose(parts.score_samples(new), whole.score_samples(new), rtol=1e-3)
     with pytest.raises(NotFittedError, match="call calibrate"):
         parts.predict(new)
-    expected = whole.calibrate(good).predict(new)
-    np.testing.assert_array_equal(parts.calibrate(good).predict(new), expected)
+    expected = whole.calibrate(new[:6]).predict(new)
+    np.testing.assert_array_equal(parts.calibrate(new[:6]).predict(new), expected)
     assert parts.n_samples_seen_ == len(good)
 
 
@@ -588,17 +589,11 @@ def test_images_labelled_defective_are_left_out(parts, how, method):
     good = getattr(PaDiM(embedder=embedder), method)(X[parts.y == 1])
     np.testing.assert_array_equal(labelled.score_samples(X), good.score_samples(X))
     assert labelled.n_samples_seen_ == 30
-    offset = good.calibrate(X[:30]).offset_
-    assert labelled.calibrate(X, parts.y).offset_ == pytest.approx(offset, rel=1e-5)
+    fresh = X[:, ::-1]
+    offset = good.calibrate(fresh[:30]).offset_
+    assert labelled.calibrate(fresh, parts.y).offset_ == pytest.approx(offset, rel=1e-5)
     if method == "partial_fit":
-        assert labelled.partial_fit(X, parts.y).n_samples_seen_ == 60
-
-
-def test_labels_other_than_plus_and_minus_one_are_ignored_with_a_warning(parts):
-    with pytest.warns(UserWarning, match=r"y is ignored.*1 - 2 \* y") as warned:
-        detector = PaDiM(embedder=small_embedder()).fit(parts.images, (1 - parts.y) // 2)
-    assert detector.n_samples_seen_ == 36
-    assert warned[0].filename == __file__
+        assert labelled.partial_fit(fresh, parts.y).n_samples_seen_ == 60
 
 
 @pytest.mark.parametrize(
@@ -623,6 +618,7 @@ def test_a_search_never_trains_on_defects(parts):
 # Sizes.
 
 
+@pytest.mark.filterwarnings("ignore:.*another aspect ratio than the training:UserWarning")
 def test_heatmaps_come_at_each_images_own_size(detector, new):
     images = [new[0], new[1][:80], new[2][:, :50]]
     heatmaps = detector.predict_heatmap(images, size="image")
@@ -789,6 +785,9 @@ def test_paths_arrays_and_lists_give_the_same_scores(detector, new, tmp_path):
 
 
 @few_images
+@pytest.mark.filterwarnings("ignore:.*exact copies of others:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*images are all black:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*images are in colour, but:UserWarning")
 @pytest.mark.parametrize("parameters", [{}, {"reg_covar": 0.01, "reg_relative": False}])
 def test_identical_images_fit_and_score_finitely(good, parameters):
     same = np.repeat(good[:1], 6, axis=0)
@@ -896,6 +895,7 @@ def test_a_model_that_cannot_fit_in_memory_is_refused_before_long_work():
 
 
 @few_images
+@pytest.mark.filterwarnings("ignore:.*exact copies of others:UserWarning")
 def test_compact_models_decide_alike(good, new, detector):
     compact = PaDiM(embedder=small_embedder(), compact=True).fit(good)
     assert compact.gaussian_.factor_.dtype == np.int16

@@ -199,7 +199,7 @@ def test_a_name_for_an_embedder_stays_one(parts, tmp_path):
 
 def test_learning_goes_on(tmp_path):
     """A file that is in use is not written into."""
-    first, second = embeddings(20), embeddings(9, seed=1)
+    first, second, third = embeddings(20), embeddings(9, seed=1), embeddings(20, seed=2)
     detector = PaDiM(embedder="passthrough", n_components=3, reduction="pca")
     for n_first in (1, 3, 20):
         path = skpadim.save(
@@ -207,8 +207,8 @@ def test_learning_goes_on(tmp_path):
         )
         content = path.read_bytes()
         restored = skpadim.load(path)
-        restored.partial_fit(second).calibrate(first)
-        detector.partial_fit(second).calibrate(first)
+        restored.partial_fit(second).calibrate(third)
+        detector.partial_fit(second).calibrate(third)
         np.testing.assert_array_equal(restored.score_samples(first), detector.score_samples(first))
         assert path.read_bytes() == content
         detector = PaDiM(embedder="passthrough", n_components=3, reduction="pca")

@@ -18,12 +18,23 @@ def main() -> None:
     # Imports make many objects that stay. To look through them for garbage takes 0.15 s
     # before the first result, and half a second when Python ends.
     gc.set_threshold(100_000)
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _WarningLines()
     try:
         commands(prog_name=None)
     finally:
         gc.freeze()
 
 
-def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
-    click.echo(visible_lines(f"Warning: {in_words(str(message))}"), err=True)
+class _WarningLines:
+    """Warnings as lines; those of images once for each kind, whatever number of batches has it."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def __call__(self, message: Warning | str, *details: Any, **more: Any) -> None:
+        kind = getattr(message, "kind", None)
+        if kind in self._shown:
+            return
+        if kind is not None:
+            self._shown.add(kind)
+        click.echo(visible_lines(f"Warning: {in_words(str(message))}"), err=True)

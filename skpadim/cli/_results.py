@@ -39,6 +39,7 @@ def inspect(detector: "PaDiM", paths: Iterable[str | None]) -> Generator[list[_R
     """Score any number of files, of which some may be bad, batch by batch."""
     import numpy as np
 
+    from skpadim.images import ImageSequence
     from skpadim.images._frames import iter_frames
 
     embedder: Any = detector.embedder_
@@ -46,8 +47,12 @@ def inspect(detector: "PaDiM", paths: Iterable[str | None]) -> Generator[list[_R
     frames = iter_frames(paths, size, embedder.batch_size, embedder.jpeg_draft, embedder.resample)
     with closing(frames):
         for batch in frames:
-            pixels = [frame.pixels for frame in batch if frame.pixels is not None]
-            inspections = iter(list(detector.iter_inspect(np.stack(pixels))) if pixels else ())
+            inspections: Iterator[Any] = iter(())
+            good = [frame for frame in batch if not frame.error]
+            if good:
+                files, pixels, sizes, _, depths = map(list, zip(*good, strict=True))
+                pictures = ImageSequence(np.stack(pixels)).described(files, sizes, depths)
+                inspections = iter(list(detector.iter_inspect(pictures)))
             yield [_Result(frame, None if frame.error else next(inspections)) for frame in batch]
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from skpadim._estimators import shallow_copy
-from skpadim._labels import image_labels
+from skpadim._labels import check_labels, image_labels
 from skpadim._masks import read_masks_at
 from skpadim._threshold import check_calibrated
 from skpadim.display._drawing import VERMILION, format_number, import_pyplot
@@ -150,6 +150,7 @@ class HeatmapDisplay:
         check_heatmap_detector(detector)
         detector = shallow_copy(detector)
         check_calibrated(detector)
+        check_labels(y)
         images = ImageSequence(X).strict()
         y = image_labels(y, len(images))
         masks = None if masks is None else read_masks_at(masks, images.sizes)
@@ -225,6 +226,7 @@ class HeatmapDisplay:
             neither +1 nor -1, or if `offset` is not finite.
         """
         import_pyplot()
+        check_labels(y)
         images = ImageSequence(images).strict()
         if len(heatmaps) != len(images):
             raise ValueError(f"there are {len(heatmaps)} heatmaps for {len(images)} images.")

@@ -1,7 +1,7 @@
 """One Gaussian per grid position, as a scikit-learn outlier detector."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from numbers import Integral, Real
@@ -25,8 +25,11 @@ from skpadim._estimators import (
     snapshot,
     unfitted_copy,
 )
-from skpadim._labels import only_good
+from skpadim._known_samples import joined, sample_hashes
+from skpadim._labels import good_samples
+from skpadim._suspects import warn_of_suspects
 from skpadim._threshold import ThresholdMixin
+from skpadim._training_images import warn_of_copies
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
 from skpadim.gaussian._leave_one_out import LeaveOneOut
 from skpadim.gaussian._memory import check_available_memory, memory_needed
@@ -158,7 +161,14 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         "random_state": ["random_state"],
     }
 
-    _private_state = ("_moments", "_moments_components", "_stream_parameters", "_seed", "_choice")
+    _private_state = (
+        "_moments",
+        "_moments_components",
+        "_stream_parameters",
+        "_seed",
+        "_choice",
+        "_known_hashes",
+    )
 
     def __init__(
         self,
@@ -191,8 +201,9 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
                 (n_samples, n_positions, n_dimensions) or (n_samples, n_dimensions)
             Embeddings of good samples, at least two.
         y : array-like of shape (n_samples,), int, or None
-            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: samples that are labelled -1, for defective, are left out. Others than these and
+            +1 raise, but for 0, 1, 2 and so on of plain samples: as scikit-learn demands it of all
+            detectors, those are ignored, with a warning.
 
         Returns
         -------
@@ -210,13 +221,18 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         task = self._begin_fit(X, y)
         model = unfitted_copy(self)
         embeddings = validate_embeddings(model, X, reset=True, ensure_min_samples=2)
-        embeddings = only_good(embeddings, y, at_least=2)
+        good = good_samples(embeddings, y, at_least=2, plain=not model.grid_shape_)
+        indices, embeddings = np.arange(len(embeddings))[good], embeddings[good]
         selected = model._select(embeddings.shape[2])
         n_kept = embeddings.shape[2] if selected is None else len(selected)
         model._check_memory(*embeddings.shape[:2], n_kept)
         moments = PatchMoments(len(embeddings)).update(reduce_dimensions(embeddings, selected))
         distances = _finite(embeddings, model._solve_for_calibration(moments, selected))
-        model._set_offset(-distances.max(axis=1).astype(np.float64), "fit")
+        scores = -distances.max(axis=1).astype(np.float64)
+        model._set_offset(scores, "fit")
+        model._remember(embeddings, indices)
+        if model.contamination == "auto" and model.grid_shape_:
+            warn_of_suspects(_names(indices), scores)
         self._become(model)
         task.end(X, y)
         return self
@@ -235,8 +251,9 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
                 (n_samples, n_positions, n_dimensions) or (n_samples, n_dimensions)
             Embeddings of good samples.
         y : array-like of shape (n_samples,), int, or None
-            Labels: samples that are labelled -1, for defective, are left out. Labels other than +1
-            and -1 are ignored, with a warning.
+            Labels: samples that are labelled -1, for defective, are left out. Others than these and
+            +1 raise, but for 0, 1, 2 and so on of plain samples: as scikit-learn demands it of all
+            detectors, those are ignored, with a warning.
 
         Returns
         -------
@@ -255,9 +272,11 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         X = validate_embeddings(
             model, X, reset=first, dtype=None if first else model.location_.dtype
         )
-        X = only_good(X, y)
+        good = good_samples(X, y, plain=not model.grid_shape_)
+        indices, X = np.arange(len(X))[good], X[good]
         selected = model._select(X.shape[2]) if first else model._components_so_far()
         model._join(PatchMoments().update(reduce_dimensions(X, selected)), selected)
+        model._remember(X, indices)
         return self._become(model)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -338,8 +357,7 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
             for the dtype, or no number, are the largest number that it has.
         """
         model = shallow_copy(self)
-        model._check_fitted()
-        X = validate_embeddings(model, X, reset=False, dtype=model.location_.dtype)
+        X = model._open(X)
         return model._distances(X).reshape(len(X), *model.grid_shape_)
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -355,11 +373,11 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         ndarray of shape (n_samples,), float64
             Minus the largest distance among a sample's patches.
         """
-        distances = self.patch_distances(X)
-        return -distances.reshape(len(distances), -1).max(axis=1).astype(np.float64)
+        model = shallow_copy(self)
+        return model._scores(model._open(X))
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Mean log-likelihood of a patch.
+        """Mean log-likelihood of a patch of good samples.
 
         It compares values of `reg_covar`, but not numbers of dimensions.
 
@@ -367,8 +385,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         ----------
         X : array-like
             Embeddings, shaped as in `fit`, of samples that were not used to fit.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,), int, or None
+            Labels, as in `fit`: samples that are labelled -1, for defective, are left out.
 
         Returns
         -------
@@ -376,11 +394,36 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
             Mean over samples and positions of the logarithm of the Gaussian density.
         """
         model = shallow_copy(self)
+        X = model._open(X)
+        good = good_samples(X, y, plain=not model.grid_shape_)
         with np.errstate(over="ignore"):  # of distances that are as large as can be
-            squared = model.patch_distances(X).astype(np.float64) ** 2
+            squared = model._distances(X[good]).astype(np.float64) ** 2
         log_volume = model.location_.shape[1] * np.log(2 * np.pi)
         log_volume = log_volume + model._factor.log_determinants()
         return float(-0.5 * (squared.mean() + log_volume.mean()))
+
+    def _score_good(
+        self, X: ArrayLike, y: Any
+    ) -> tuple[NDArray[np.float64], NDArray, Sequence[str]]:
+        X = self._open(X)
+        good = np.arange(len(X))[good_samples(X, y)]
+        X = X[good]
+        return self._scores(X), sample_hashes(X), _names(good)
+
+    def _scores(self, X: NDArray) -> NDArray[np.float64]:
+        return -self._distances(X).max(axis=1).astype(np.float64)
+
+    def _open(self, X: ArrayLike) -> NDArray:
+        """Return samples as (n_samples, n_positions, n_dimensions), once they are checked."""
+        self._check_fitted()
+        return validate_embeddings(self, X, reset=False, dtype=self.location_.dtype)
+
+    def _remember(self, X: NDArray, indices: NDArray[np.intp]) -> None:
+        """Remember samples that were learnt from, and warn of copies of others."""
+        hashes = sample_hashes(X)
+        if self.grid_shape_:  # plain samples may well be alike
+            warn_of_copies(_names(indices), hashes, self._known_hashes)
+        self._known_hashes = joined(self._known_hashes, hashes)
 
     def _learn(self, moments: PatchMoments) -> Callable[[NDArray], NDArray]:
         """Fit to moments, which are used up; see `_solve_for_calibration`."""
@@ -520,3 +563,7 @@ def _finite(X: NDArray, distances: Callable[[NDArray], NDArray]) -> NDArray:
         found = distances(X)
     largest = np.finfo(found.dtype).max
     return np.nan_to_num(found, copy=False, nan=largest, posinf=largest)
+
+
+def _names(indices: NDArray[np.intp]) -> list[str]:
+    return [f"X[{index}]" for index in indices.tolist()]

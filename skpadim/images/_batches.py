@@ -142,6 +142,7 @@ def _generate(
             return
         pixels = resize(picture, image_size, resample)[crop]
         out[...] = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+        images.note(position, out)
 
     if len(images) == 1:
         # Nothing to get ready meanwhile: threads would take longer to start than the image.

@@ -21,6 +21,7 @@ class Frame(NamedTuple):
     pixels: NDArray[np.uint8] | None  # (height, width, 3) before any crop; None for a bad file
     size: Size  # of the image in the file
     error: str  # what is wrong, or ""
+    depth: str = ""  # the kind of its numbers
 
 
 def iter_frames(
@@ -64,4 +65,4 @@ def _frame(path: str, image_size: Size, draft_size: int | None, resample: str) -
     pixels = resize(picture, image_size, resample)
     if pixels.ndim == 2:
         pixels = np.broadcast_to(pixels[..., np.newaxis], (*image_size, 3))
-    return Frame(path, pixels, images.sizes[0], "")
+    return Frame(path, pixels, images.sizes[0], "", images.depths[0])

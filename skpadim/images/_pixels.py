@@ -26,6 +26,11 @@ from skpadim._sizes import Size
 # Modes whose numbers are not grey levels or RGB values, or not in that order.
 _MODES_TO_CONVERT = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV"}
 
+# Modes whose pixels have not eight bits.
+_DEPTHS = {"1": "1-bit", "I": "16-bit", "F": "floating-point"} | dict.fromkeys(
+    ("I;16", "I;16L", "I;16B", "I;16N"), "16-bit"
+)
+
 LOAD_FOLDER = "skpadim.datasets.load_folder lists the images of a folder"
 
 # What is left out of a file: how it is told, and how it is seen.
@@ -141,8 +146,8 @@ def upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def check_file(path: str, name: str, left_out: LeftOut) -> Size:
-    """Return (height, width) of a good file; decode it only if nothing less can tell."""
+def check_file(path: str, name: str, left_out: LeftOut) -> tuple[Size, str]:
+    """Return (height, width) and depth of a good file; decode it only if nothing less can tell."""
     try:
         with opened(path) as file:
             header = header_in(file)
@@ -153,15 +158,16 @@ def check_file(path: str, name: str, left_out: LeftOut) -> Size:
         raise unreadable(name, error) from error
     if header.mode == "I" and header.format != "PPM":
         raise TypeError(_no_scale(name, "int32"))
+    depth = _DEPTHS.get(header.mode, "8-bit")
     if header.mode == "F" or not complete:
-        return check_pixels(read_file(path, name), name)
+        return check_pixels(read_file(path, name), name)[0], depth
     if 0 in size:
         raise ValueError(f"{name} has no pixels: its shape is {size}.")
-    return size
+    return size, depth
 
 
-def check_image(image: Image.Image, name: str, left_out: LeftOut) -> Size:
-    """Return (height, width) of an image in memory that is good; load it."""
+def check_image(image: Image.Image, name: str, left_out: LeftOut) -> tuple[Size, str]:
+    """Return (height, width) and depth of an image in memory that is good; load it."""
     try:
         check_header(image)
         left_out.look_at(image, name)
@@ -171,14 +177,14 @@ def check_image(image: Image.Image, name: str, left_out: LeftOut) -> Size:
     return check_pixels(image, name)
 
 
-def check_pixels(opened: np.ndarray | Image.Image, name: str) -> Size:
-    """Return (height, width) of pixels that `to_uint8` has a rule for."""
+def check_pixels(opened: np.ndarray | Image.Image, name: str) -> tuple[Size, str]:
+    """Return (height, width) and depth of pixels that `to_uint8` has a rule for."""
     if isinstance(opened, Image.Image):
         for strip in iter_strips(opened):
             checked_pixels(strip, name)
-        return opened.height, opened.width
-    height, width = checked_pixels(opened, name).shape[:2]
-    return height, width
+        return (opened.height, opened.width), _DEPTHS.get(opened.mode, "8-bit")
+    pixels = checked_pixels(opened, name)
+    return (pixels.shape[0], pixels.shape[1]), depth_of(pixels)
 
 
 def unreadable(name: str, error: Exception) -> ValueError:
@@ -217,6 +223,13 @@ def checked_pixels(pixels: np.ndarray, name: str) -> np.ndarray:
                 "astype('uint8')."
             )
     return pixels
+
+
+def depth_of(pixels: np.ndarray) -> str:
+    """Return the depth of pixels, in the words of `check_file`."""
+    if pixels.dtype.kind == "f":
+        return "floating-point"
+    return "1-bit" if pixels.dtype.kind == "b" else f"{8 * pixels.dtype.itemsize}-bit"
 
 
 def _no_scale(name: str, dtype: str) -> str:

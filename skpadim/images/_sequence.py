@@ -11,6 +11,7 @@ from PIL import Image
 
 from skpadim._formats import in_strips
 from skpadim._sizes import Size
+from skpadim.images._notes import note_of
 from skpadim.images._pixels import (
     LOAD_FOLDER,
     LeftOut,
@@ -126,11 +127,16 @@ class ImageSequence:
         # Views share the items and differ in these indices, which are those of the user's X.
         self._indices = np.arange(len(self._items))
         self._draft_size: int | None = None
+        self._names: list[str] | None = None
+        self._notes: np.ndarray | None = None
+        self._hashes = False
         self._marks = on_error == "mark"
         # Of all views; in another process, of those that it sees.
         self._errors: dict[int, str] = {}
         left_out = LeftOut()
-        self._sizes = [self._check(index, left_out) for index in range(len(self._items))]
+        checked = [self._check(index, left_out) for index in range(len(self._items))]
+        self._sizes = [size for size, _ in checked]
+        self._depths = [depth for _, depth in checked]
         left_out.warn()
 
     def __len__(self) -> int:
@@ -144,6 +150,7 @@ class ImageSequence:
         if isinstance(key, slice | np.ndarray):
             view = ImageSequence(self)
             view._indices = self._indices[key]
+            view._notes = None  # which are of these positions
             return view
         index = int(self._indices[key])
         if index in self._errors:
@@ -164,6 +171,84 @@ class ImageSequence:
             In pixels, EXIF orientation applied; (0, 0) for an image that did not pass the check.
         """
         return [self._sizes[index] for index in self._indices]
+
+    @property
+    def depths(self) -> list[str]:
+        """Kind of number that each image holds, known without decoding.
+
+        Returns
+        -------
+        list of str
+            "8-bit", "16-bit", "1-bit" or "floating-point".
+        """
+        return [self._depths[index] for index in self._indices]
+
+    @property
+    def names(self) -> list[str]:
+        """What warnings call the images.
+
+        Returns
+        -------
+        list of str
+            The path of each image, as Python writes it, or "X[i]" for an image in memory.
+        """
+        if self._names is not None:
+            return [repr(self._names[index]) for index in self._indices.tolist()]
+        items = ((index, self._items[index]) for index in self._indices.tolist())
+        return [repr(item) if isinstance(item, str) else f"X[{index}]" for index, item in items]
+
+    def described(self, paths: list[str], sizes: list[Size], depths: list[str]) -> "ImageSequence":
+        """Return the same images, which are pictures of files, by what is known of the files.
+
+        Parameters
+        ----------
+        paths : list of str
+            The files that the images were made of, for `names`.
+        sizes : list of (int, int)
+            Their `sizes`.
+        depths : list of str
+            Their `depths`.
+
+        Returns
+        -------
+        ImageSequence
+            A view of all images, in their order.
+        """
+        view = ImageSequence(self)
+        view._names, view._sizes, view._depths = paths, sizes, depths
+        return view
+
+    def noted(self, notes: np.ndarray, hashed: bool) -> "ImageSequence":
+        """Return the same images, of which something is noted when they are made ready.
+
+        Parameters
+        ----------
+        notes : ndarray of shape (n_images,), structured
+            Where to write it, with the fields of ``skpadim.images._notes.NOTES``.
+        hashed : bool
+            Whether to note hashes.
+
+        Returns
+        -------
+        ImageSequence
+            A view. Views of its parts note nothing.
+        """
+        view = ImageSequence(self)
+        view._notes, view._hashes = notes, hashed
+        return view
+
+    def note(self, position: int, picture: np.ndarray) -> None:
+        """Note what was asked for of a picture; several threads may do so at once.
+
+        Parameters
+        ----------
+        position : int
+            Which image it was made of.
+        picture : ndarray of shape (height, width, 3), uint8
+            What the network sees.
+        """
+        if self._notes is not None:
+            self._notes[position] = note_of(picture, hashed=self._hashes)
 
     @property
     def errors(self) -> dict[int, str]:
@@ -251,12 +336,13 @@ class ImageSequence:
     def __getstate__(self) -> dict[str, Any]:
         # On the way to another process: with its own images only, still known by their indices in
         # the user's X, and with files that are found from another working directory.
-        items, sizes = {}, {}
+        items, sizes, depths = {}, {}, {}
         for index in self._indices.tolist():
             item = self._items[index]
             items[index] = os.path.abspath(item) if isinstance(item, str) else item
-            sizes[index] = self._sizes[index]
-        return {**vars(self), "_items": items, "_sizes": sizes, "_errors": self.errors}
+            sizes[index], depths[index] = self._sizes[index], self._depths[index]
+        seen = {"_items": items, "_sizes": sizes, "_depths": depths, "_errors": self.errors}
+        return {**vars(self), **seen, "_notes": None}
 
     @property
     def paths(self) -> list[str | None]:
@@ -364,8 +450,8 @@ class ImageSequence:
         opened = self._open(index)
         return opened if isinstance(opened, np.ndarray) else in_strips(opened)
 
-    def _check(self, index: int, left_out: LeftOut) -> Size:
-        """Return (height, width) of an image that is fit for use; (0, 0) of one that is marked."""
+    def _check(self, index: int, left_out: LeftOut) -> tuple[Size, str]:
+        """Return (height, width) and depth of an image; (0, 0) and "" of one that is marked."""
         item, name = self._items[index], self._name(index)
         try:
             if isinstance(item, np.ndarray):
@@ -378,7 +464,7 @@ class ImageSequence:
             if not self._marks:
                 raise
             self._mark(index, error)
-            return 0, 0
+            return (0, 0), ""
 
 
 def _as_items(X: Any) -> Sequence | np.ndarray:

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skpadim._estimators import shallow_copy
 from skpadim._files import new_file
-from skpadim._labels import image_labels
+from skpadim._labels import check_labels, image_labels
 from skpadim._masks import check_masks, read_mask
 from skpadim._padim import PaDiM
 from skpadim._sizes import Size, check_size
@@ -150,6 +150,7 @@ def report(
         raise TypeError(
             f"y is a path, {os.fspath(y)!r}, but must be labels: write path={os.fspath(y)!r}."
         )
+    check_labels(y)
     path = Path(path)
     with (
         new_file(path, overwrite=overwrite) as unfinished,

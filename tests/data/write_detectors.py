@@ -40,7 +40,7 @@ def main():
     }.items():
         detector = PaDiM(embedder="passthrough", **parameters).fit(embeddings[0])
         write(name, detector, embeddings[1])
-    detector = PaDiM(embedder="passthrough").partial_fit(embeddings[0]).calibrate(embeddings[0])
+    detector = PaDiM(embedder="passthrough").partial_fit(embeddings[0]).calibrate(embeddings[1])
     write("moments", detector, embeddings[1])
     parts = make_inspection_images(n_good=20, n_defective=0, image_size=64, random_state=0)
     detector = PaDiM(embedder=PatchEmbedder(image_size=32), n_components=8, random_state=0)
