@@ -1,7 +1,7 @@
 """The estimator: composes images, embedding, Gaussians and heatmaps."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from copy import copy
 from functools import partial

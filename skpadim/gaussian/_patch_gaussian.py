@@ -357,8 +357,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
             for the dtype, or no number, are the largest number that it has.
         """
         model = shallow_copy(self)
-        X = model._open(X)
-        return model._distances(X).reshape(len(X), *model.grid_shape_)
+        embeddings = model._open(X)
+        return model._distances(embeddings).reshape(len(embeddings), *model.grid_shape_)
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score samples; larger is more normal.
@@ -394,10 +394,10 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
             Mean over samples and positions of the logarithm of the Gaussian density.
         """
         model = shallow_copy(self)
-        X = model._open(X)
-        good = good_samples(X, y, plain=not model.grid_shape_)
+        embeddings = model._open(X)
+        good = good_samples(embeddings, y, plain=not model.grid_shape_)
         with np.errstate(over="ignore"):  # of distances that are as large as can be
-            squared = model._distances(X[good]).astype(np.float64) ** 2
+            squared = model._distances(embeddings[good]).astype(np.float64) ** 2
         log_volume = model.location_.shape[1] * np.log(2 * np.pi)
         log_volume = log_volume + model._factor.log_determinants()
         return float(-0.5 * (squared.mean() + log_volume.mean()))
