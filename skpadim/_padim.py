@@ -481,7 +481,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         return float(np.nanmean(model._map(work, stream)))
 
     def _score_good(self, X: Any, y: Any) -> tuple[NDArray[np.float64], NDArray, Sequence[str]]:
-        stream = self._open(X, y)
+        stream = self._open(_strict(X), y)
         notes = stream.take_notes(hashes=True)
         scores = self._map(partial(_scores, heatmaps=self._heatmaps()), stream)
         return scores, notes["hash"], stream.names
@@ -604,8 +604,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             return
         shown = np.flatnonzero(notes["darkest"] < notes["brightest"]).tolist()
         warn_of_copies([names[i] for i in shown], notes["hash"][shown], known)
-        all_sizes: Any = stream.image_sizes
-        all_depths = stream.image_depths
+        _, all_sizes, all_depths = stream.headers()
         sizes, depths = [all_sizes[i] for i in learnt], [all_depths[i] for i in learnt]
         seen = TrainingImages.of(sizes, depths, notes)
         if self._training_images is None:
