@@ -93,8 +93,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     false_alarm_rate : float, default=0.05
         Share of fresh good images that may be called defective. The threshold is the conformal
         quantile of leave-one-out scores: each training image is scored by the model fitted
-        without it, in closed form. It may be changed after `fit`, and the threshold follows, unless
-        it was set by hand.
+        without it, in closed form. With "pca" and "npca" a twentieth of the images is left out at a
+        time, which takes as many factors. It may be changed after `fit`, and the threshold follows,
+        unless it was set by hand.
     memory : str or object with the joblib.Memory interface, default=None
         Where to keep embeddings, so that a search over what comes after them embeds no image
         twice. By default nothing is kept. joblib keeps pickles there, which are code: name a folder

@@ -86,6 +86,13 @@ def test_workers_give_the_results_of_one_process(alone, good, new, backend):
     np.testing.assert_array_equal(masks, alone.predict_mask(new, size=33))
 
 
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_workers_leave_out_the_same_images_together(good, new, backend):
+    alone = small_detector(n_components=5, reduction="pca").fit(good)
+    with joblib.parallel_config(backend):
+        assert_same(clone(alone).set_params(n_jobs=2).fit(good), alone, new)
+
+
 class InTurns(ThreadingBackend):
     """Backend that hands no result over before all are there, as ray's does not."""
 

@@ -1,5 +1,6 @@
 """Factors of the covariance S + R, and distances by them."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,13 @@ from skpadim.gaussian._positions import for_positions
 from skpadim.gaussian._triangles import blocks_of, count_entries, unpack
 
 _ALL = slice(None)
+
+# The integers of compact factors go as far as this.
+_LARGEST = np.iinfo(np.int16).max
+
+# In variances of a dimension: Cholesky factors of singular matrices with smaller ridges than this
+# are of little precision, where they come from float32.
+_FAINT_RIDGE = 1e-3
 
 
 class Factor(NamedTuple):
@@ -48,36 +56,49 @@ class Factor(NamedTuple):
         """Dtype of distances: float32 or float64."""
         return self.matrix.dtype if self.units is None else self.units.dtype
 
+    @property
+    def rounding(self) -> float:
+        """Relative rounding of a sum of squares of coordinates in a wide margin."""
+        return 10 * max(float(np.finfo(self.dtype).eps), 0 if self.units is None else 1 / _LARGEST)
+
     def squared_distances(self, X: NDArray, mean: NDArray) -> NDArray:
         """Return squared Mahalanobis distances (n_samples, n_positions) of embeddings.
 
         X has the shape (n_samples, n_positions, n_dimensions), `mean` (n_positions, n_dimensions).
         """
-        n_samples, n_positions, n_dimensions = X.shape
-        out = np.zeros((n_positions, n_samples), dtype=self.dtype)
-        scale = np.sqrt(self.ridge).astype(self.dtype)
+        out = np.zeros((X.shape[1], X.shape[0]), dtype=self.dtype)
 
         def measure(chunk: slice) -> None:
-            # Here rather than for all positions at once: deviations then stay in the cache.
-            x = X[:, chunk].transpose(1, 0, 2) - mean[chunk, np.newaxis]
-            matrix = self.matrix[chunk].astype(self.dtype, copy=False)
-            if self.eigenvalues is None:
-                x = self._in_units(x, chunk)
-                for columns, block in blocks_of(matrix, n_dimensions):
-                    z = np.matmul(x[..., : columns.stop], block)
-                    out[chunk] += np.vecdot(z, z)
-            else:
-                u = x / scale
-                c = np.matmul(self._in_units(u, chunk), matrix.transpose(0, 2, 1))
-                rest = u - self._in_units(np.matmul(c, matrix), chunk)
-                shrunk = c / np.sqrt(1 + self.eigenvalues[chunk, np.newaxis])
-                out[chunk] = np.vecdot(shrunk, shrunk) + np.vecdot(rest, rest)
+            for z in self.whitened(X, mean, chunk):
+                out[chunk] += np.vecdot(z, z)
 
+        for_positions(measure, X.shape[1], self.bytes_per_position(X))
+        return out.T
+
+    def whitened(self, X: NDArray, mean: NDArray, chunk: slice) -> Iterator[NDArray]:
+        """Yield parts (n_chunk, n_samples, n) of the vectors that distances are the lengths of.
+
+        In the low-rank form they are ``(V u)_i / sqrt(1 + e_i)``, then ``u - V' V u``.
+        """
+        # Here rather than for all positions at once: deviations then stay in the cache.
+        x = X[:, chunk].transpose(1, 0, 2) - mean[chunk, np.newaxis]
+        matrix = self.matrix[chunk].astype(self.dtype, copy=False)
+        if self.eigenvalues is None:
+            x = self._in_units(x, chunk)
+            for columns, block in blocks_of(matrix, len(self.ridge)):
+                yield np.matmul(x[..., : columns.stop], block)
+        else:
+            u = x / np.sqrt(self.ridge).astype(self.dtype)
+            c = np.matmul(self._in_units(u, chunk), matrix.transpose(0, 2, 1))
+            yield c / np.sqrt(1 + self.eigenvalues[chunk, np.newaxis])
+            yield u - self._in_units(np.matmul(c, matrix), chunk)
+
+    def bytes_per_position(self, X: NDArray) -> int:
+        """Return how many bytes the distances of X read and write at each position."""
         n_bytes = self.matrix[0].nbytes + 3 * X[:, 0].nbytes
         if self.units is not None:
             n_bytes += 2 * self.matrix[0].size * self.dtype.itemsize
-        for_positions(measure, n_positions, n_bytes)
-        return out.T
+        return n_bytes
 
     def log_determinants(self) -> NDArray[np.float64]:
         """Return the logarithm of the determinant of S + R at each position, in float64."""
@@ -156,20 +177,29 @@ def factorize(
     moments: PatchMoments,
     ridge: NDArray[np.float64],
     *,
+    inflation: float = 1.0,
     compact: bool = False,
     overwrite: bool = False,
 ) -> Factor:
-    """Return the factor of S + R, with S the scatter over n - 1, in the smaller of the two forms.
+    """Return the factor of ``inflation * S + R``, with S the scatter over n - 1.
 
-    The work is done in float64, the result is in the dtype of the samples. With `overwrite`, the
-    low-rank form may take the memory of the moments' root; they have neither root nor scatter
-    then. A singular covariance is a ValueError.
+    It has the smaller of the two forms, and the low-rank one, wherever there is a root, if the
+    ridge is faint: what a matrix that is all but singular needs would be lost in rounding. The work
+    is done in float64, the result is in the dtype of the samples. With `overwrite`, the low-rank
+    form may take the memory of the moments' root; they have neither root nor scatter then. A
+    singular covariance is a ValueError.
     """
     n_dimensions = len(ridge)
     is_smaller = (moments.n_samples - 1) * n_dimensions < count_entries(n_dimensions)
-    if moments.root is not None and is_smaller and np.all(ridge > 0):
-        return _low_rank(moments, ridge, compact, overwrite)
-    return _full(moments, ridge, compact)
+    if moments.root is not None and np.all(ridge > 0) and (is_smaller or is_faint(ridge, moments)):
+        factor = _low_rank(moments, ridge, compact, overwrite)
+        return factor if inflation == 1 else inflated(factor, moments, inflation)
+    return _full(moments, ridge, compact, inflation)
+
+
+def is_faint(ridge: NDArray[np.float64], moments: PatchMoments) -> bool:
+    """Return whether a ridge is so small that what it makes of a singular matrix is rounding."""
+    return bool(np.any(ridge < _FAINT_RIDGE * moments.variance()))
 
 
 def inflated(factor: Factor, moments: PatchMoments, inflation: float) -> Factor:
@@ -254,6 +284,6 @@ def _count_in_units(vectors: NDArray) -> NDArray:
     """Turn (n_chunk, n, n_dimensions) vectors into integers, in place, and tell their units."""
     # Of each dimension at each position, so that the scale of a dimension makes no difference.
     largest = np.abs(vectors).max(axis=1)
-    units = np.where(largest > 0, largest, 1.0) / np.iinfo(np.int16).max
+    units = np.where(largest > 0, largest, 1.0) / _LARGEST
     np.rint(np.divide(vectors, units[:, np.newaxis], out=vectors), out=vectors)
     return units

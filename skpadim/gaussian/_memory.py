@@ -16,18 +16,28 @@ def memory_needed(
     n_components: int,
     *,
     compact: bool,
-    leaves_one_out: bool,
+    leaves_out: bool,
+    learns_projection: bool = False,
 ) -> int:
     """Return the bytes of moments and factors, in float32, that a fit needs at its peak."""
     rank, size = n_samples - 1, 2 if compact else 4
-    moments = 4 * rank * n_dimensions if rank < n_dimensions else 8 * n_dimensions**2
-    if rank * n_components >= count_entries(n_components):
-        factors = (2 if leaves_one_out else 1) * size * count_entries(n_components)
-    elif compact or n_components < n_dimensions:
-        factors = size * rank * n_components
+    moments = _size_of_moments(rank, n_dimensions)
+    is_full = rank * n_components >= count_entries(n_components)
+    n_entries = count_entries(n_components) if is_full else rank * n_components
+    if is_full or compact or learns_projection or n_components < n_dimensions:
+        factors = size * n_entries
     else:
         factors = 0  # in the place of the moments
+    if leaves_out and learns_projection:
+        # The factor without a fold, in the place of its moments if they are as small.
+        factors += _size_of_moments(rank, n_components) + (4 * n_entries if is_full else 0)
+    elif leaves_out and is_full:
+        factors *= 2
     return n_positions * (moments + factors)
+
+
+def _size_of_moments(rank: int, n_dimensions: int) -> int:
+    return 4 * rank * n_dimensions if rank <= n_dimensions else 8 * n_dimensions**2
 
 
 def memory_available() -> float:

@@ -15,7 +15,7 @@ class PatchMoments:
     Samples join with :meth:`update`, other moments with :meth:`merge`; the result does not
     depend on how the samples were cut into batches or shards [1]_. Memory does not grow with
     the number of samples: the scatter is kept as its root, one row a sample but the first,
-    as long as that is smaller, then as a matrix in float64.
+    as long as that is no larger, then as a matrix in float64.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class PatchMoments:
     mean : ndarray of shape (n_positions, n_dimensions), float64
         Mean embedding of each position.
     root : ndarray of shape (n_positions, n_samples - 1, n_dimensions) or None
-        While ``n_samples - 1 < n_dimensions``: rows whose sum of outer products is the scatter,
+        While ``n_samples - 1 <= n_dimensions``: rows whose sum of outer products is the scatter,
         in the dtype of the samples. None afterwards, or if more samples are expected.
     scatter : ndarray of shape (n_positions, n_dimensions, n_dimensions), float64, or None
         Sum of ``(x - mean)(x - mean)'`` once ``root`` is None.
@@ -56,6 +56,8 @@ class PatchMoments:
     root: NDArray | None
     scatter: NDArray[np.float64] | None
     _reserved: NDArray | None = None  # for all expected rows; the root is a part of it
+    _rounding: float = 0.0  # the share of the variance that is rounding in all directions
+    _noise: NDArray | float = 0.0  # variance of each dimension that is no more than rounding
 
     def __init__(self, n_expected: int = 0) -> None:
         self._n_expected = n_expected
@@ -104,7 +106,7 @@ class PatchMoments:
                 f"of {self.mean.shape[0]} positions of {self.mean.shape[1]} dimensions."
             )
         n_after = self.n_samples + len(X)
-        keeps_root = self.root is not None and max(n_after, self._n_expected) - 1 < X.shape[2]
+        keeps_root = self.root is not None and max(n_after, self._n_expected) - 1 <= X.shape[2]
         if not keeps_root:
             self._to_scatter()
         first = 1 if self.n_samples == 0 else 0
@@ -150,7 +152,7 @@ class PatchMoments:
         n, m = self.n_samples, other.n_samples
         difference = other.mean - self.mean
         between = np.sqrt(n * m / (n + m)) * difference
-        if self.root is not None and other.root is not None and n + m - 1 < self.mean.shape[1]:
+        if self.root is not None and other.root is not None and n + m - 1 <= self.mean.shape[1]:
             between = between.astype(self.dtype)
             self.root = np.concatenate([self.root, other.root, between[:, np.newaxis]], axis=1)
             self._reserved = None
@@ -201,12 +203,18 @@ class PatchMoments:
         PatchMoments
             New moments.
         """
-        return self._transformed(
+        projected = self._transformed(
             self.mean @ components.T,
             lambda rows: rows @ components.T.astype(rows.dtype),
             lambda scatter: components @ scatter @ components.T,
             len(components),
         )
+        # A sum in which all that varies cancels is left with the rounding of its terms.
+        rounding = max(
+            (10 * np.finfo(self.dtype).eps) ** 2, 100 * np.finfo(float).eps, self._rounding
+        )
+        projected._noise = rounding * (components**2 @ self.variance())
+        return projected
 
     def variance(self) -> NDArray[np.float64]:
         """Variance of each dimension over all positions and samples, never 0.
@@ -220,13 +228,21 @@ class PatchMoments:
             Population variance.
         """
         if self.root is not None:
-            within = np.einsum("prd,prd->d", self.root, self.root, dtype=np.float64)
+            root, sums = self.root, np.empty(self.mean.shape)
+
+            def square(chunk: slice) -> None:
+                rows = root[chunk]
+                np.einsum("prd,prd->pd", rows, rows, dtype=np.float64, out=sums[chunk])
+
+            for_positions(square, len(root), root[0].nbytes)
+            within = sums.sum(axis=0)
         else:
             assert self.scatter is not None
             within = np.einsum("pdd->d", self.scatter)
         variance = within / (self.n_samples * len(self.mean)) + self.mean.var(axis=0)
         size = np.abs(self.mean).max(axis=0)
-        varies = variance > (100 * np.finfo(self.dtype).eps * size) ** 2
+        noise = np.maximum((100 * np.finfo(self.dtype).eps * size) ** 2, self._noise)
+        varies = variance > noise
         variance[~varies] = variance[varies].mean() if varies.any() else 1.0
         return variance
 
@@ -343,24 +359,40 @@ class PatchMoments:
         moments._dtype = self._dtype
         moments.mean = mean
         moments.root = moments.scatter = None
+        n_positions, n_bytes = self._scatter_size()
         if self.root is not None:
-            moments.root = of_rows(self.root)
-            if self.n_samples - 1 >= n_dimensions:
+            before = self.root
+            root = np.empty((n_positions, before.shape[1], n_dimensions), dtype=before.dtype)
+
+            def transform_rows(chunk: slice) -> None:
+                root[chunk] = of_rows(before[chunk])
+
+            for_positions(transform_rows, n_positions, before[0].nbytes)
+            moments.root = root
+            if self.n_samples - 1 > n_dimensions:
                 moments._to_scatter()
         else:
-            scatter = np.empty((len(mean), n_dimensions, n_dimensions))
+            scatter = np.empty((n_positions, n_dimensions, n_dimensions))
 
             def transform(chunk: slice) -> None:
                 scatter[chunk] = of_scatter(self.scatter_of(chunk))
 
-            for_positions(transform, *self._scatter_size())
+            for_positions(transform, n_positions, n_bytes)
             moments.scatter = scatter
         return moments
 
 
 def _gram(rows: NDArray) -> NDArray:
     """Sum of outer products of (n, n_positions, d) rows, per position: (n_positions, d, d)."""
-    return np.matmul(rows.transpose(1, 2, 0), rows.transpose(1, 0, 2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = np.matmul(rows.transpose(1, 2, 0), rows.transpose(1, 0, 2))
+    if rows.dtype == np.float32:
+        squares = np.einsum("pdd->pd", products)
+        tiny = squares < 1e-24
+        if not squares.max() < 1e30 or (tiny.any() and rows[:, tiny].any()):
+            # Products of such numbers vanish or overflow in float32.
+            return _gram(rows.astype(np.float64))
+    return products
 
 
 def _lower_triangles(matrices: NDArray) -> NDArray:
@@ -391,3 +423,32 @@ def check_moments(moments: PatchMoments, at_least: int) -> None:
         )
     if not np.all(np.isfinite(moments.mean)):
         raise ValueError("moments hold NaN or infinity: the embeddings did.")
+
+
+def pooled(moments: PatchMoments) -> PatchMoments:
+    """Return the moments of all patches, whatever their positions, as those of one position."""
+    n_positions = len(moments.mean)
+    patches = PatchMoments()
+    patches.n_samples = moments.n_samples * n_positions
+    patches._dtype = moments._dtype
+    patches.mean = moments.mean.mean(axis=0, keepdims=True)
+    patches.root = None
+    patches.scatter = moments.pooled_covariance()[np.newaxis] * patches.n_samples
+    return patches
+
+
+def without(moments: PatchMoments, others: PatchMoments) -> PatchMoments:
+    """Return the moments of those samples that are not behind others: `merge` the other way."""
+    n, m = moments.n_samples, others.n_samples
+    rest = PatchMoments()
+    rest.n_samples = n - m
+    rest._dtype = moments._dtype
+    rest.mean = moments.mean + (moments.mean - others.mean) * (m / (n - m))
+    rest.root = None
+    between = np.sqrt(m * (n - m) / n) * (others.mean - rest.mean)
+    every = slice(None)
+    if rest.n_samples <= rest.mean.shape[1]:
+        # Their scatter is singular, but for what the difference leaves.
+        rest._rounding = 10 * float(np.finfo(moments.dtype).eps)
+    rest.scatter = moments.scatter_of(every) - others.scatter_of(every) - _gram(between[np.newaxis])
+    return rest

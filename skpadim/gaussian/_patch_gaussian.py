@@ -31,10 +31,11 @@ from skpadim._suspects import warn_of_suspects
 from skpadim._threshold import ThresholdMixin
 from skpadim._training_images import warn_of_copies
 from skpadim.gaussian._factors import Factor, factorize, ridge_of
-from skpadim.gaussian._leave_one_out import LeaveOneOut
+from skpadim.gaussian._leave_one_out import LeaveFoldOut, LeaveOneOut
 from skpadim.gaussian._memory import check_available_memory, memory_needed
 from skpadim.gaussian._moments import PatchMoments, check_moments
 from skpadim.gaussian._reduction import (
+    PRINCIPAL_COMPONENTS,
     PROJECTIONS,
     count_components,
     projection_matrix,
@@ -82,7 +83,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
     false_alarm_rate : float, default=0.05
         Share of fresh good samples that may be called outliers. The threshold is the conformal
         quantile of leave-one-out scores: each training sample is scored by the model fitted
-        without it, in closed form.
+        without it, in closed form. With "pca" and "npca" a twentieth of the samples is left out
+        at a time, which takes as many factors.
     random_state : int, RandomState instance or None, default=None
         Draws the reductions "random", "orthogonal" and "semi-orthogonal".
 
@@ -440,10 +442,19 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
         Return the distances of training samples that the threshold is chosen from: each by the
         model without it, unless a share of them is to be below the threshold.
         """
-        moments = self._solve(moments, selected, overwrite=True)
+        reduced = self._solve(moments, selected, overwrite=True)
         if self.contamination != "auto":
             return self._distances
-        return LeaveOneOut(moments, self._factor, self.components_).distances
+        if self._learns_projection():
+            project = partial(
+                projection_matrix,
+                n_components=self.n_components,
+                reduction=self.reduction,
+                random_state=self._seed,
+            )
+            ridge = partial(ridge_of, reg_covar=self.reg_covar, relative=self.reg_relative)
+            return LeaveFoldOut(moments, project, ridge).distances
+        return LeaveOneOut(reduced, self._factor, self.components_).distances
 
     def _distances(self, X: NDArray) -> NDArray:
         return _finite(X, self._roots)
@@ -484,7 +495,8 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
             n_dimensions,
             left,
             compact=self.compact,
-            leaves_one_out=self.contamination == "auto",
+            leaves_out=self.contamination == "auto",
+            learns_projection=self._learns_projection(),
         )
         what = f"{n_positions} positions of {n_dimensions} dimensions"
         check_available_memory(needed, what, self.compact)
@@ -515,6 +527,9 @@ class PatchGaussian(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator
 
     def _projects(self) -> bool:
         return isinstance(self.reduction, str) and self.reduction in PROJECTIONS
+
+    def _learns_projection(self) -> bool:
+        return isinstance(self.reduction, str) and self.reduction in PRINCIPAL_COMPONENTS
 
     def _join(self, moments: PatchMoments, selected: NDArray | None) -> None:
         # The new moments take up the old ones, not the reverse, which may belong to the model that

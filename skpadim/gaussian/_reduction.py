@@ -10,7 +10,9 @@ from sklearn.utils import check_random_state
 
 from skpadim.gaussian._moments import PatchMoments
 
-PROJECTIONS = ("orthogonal", "semi-orthogonal", "pca", "npca")
+# Projections that are learnt from the samples, and all of them.
+PRINCIPAL_COMPONENTS = ("pca", "npca")
+PROJECTIONS = ("orthogonal", "semi-orthogonal", *PRINCIPAL_COMPONENTS)
 
 
 def count_components(n_components: int | float | None, n_dimensions: int) -> int:
@@ -100,7 +102,7 @@ def projection_matrix(
     """
     n_dimensions = moments.mean.shape[1]
     count = count_components(n_components, n_dimensions)
-    if reduction in ("pca", "npca"):
+    if reduction in PRINCIPAL_COMPONENTS:
         _, vectors = np.linalg.eigh(moments.pooled_covariance())
         if reduction == "pca":
             vectors = vectors[:, ::-1]

@@ -20,27 +20,38 @@ def in_memory(*arrays):
     n=st.integers(2, 30),
     dimensions=st.integers(1, 20),
     compact=st.booleans(),
-    leaves_one_out=st.booleans(),
+    leaves_out=st.booleans(),
 )
-def test_what_a_fit_needs_is_the_size_of_moments_and_factors(
-    n, dimensions, compact, leaves_one_out
-):
+def test_what_a_fit_needs_is_the_size_of_moments_and_factors(n, dimensions, compact, leaves_out):
     X = np.random.default_rng(0).normal(size=(n, 3, dimensions)).astype(np.float32)
     moments = PatchMoments(n).update(X)
     held = [moments.root if moments.scatter is None else moments.scatter]
     factor = factorize(moments, np.ones(dimensions), compact=compact, overwrite=True)
     held.append(factor.matrix)
-    if leaves_one_out:
+    if leaves_out:
         held.append(inflated(factor, moments, 1.1).matrix)
-    needed = memory_needed(
-        n, 3, dimensions, dimensions, compact=compact, leaves_one_out=leaves_one_out
-    )
+    needed = memory_needed(n, 3, dimensions, dimensions, compact=compact, leaves_out=leaves_out)
     assert needed == in_memory(*held)
 
 
 def test_after_a_projection_factors_are_smaller():
-    needed = memory_needed(10, 3, 8, 4, compact=False, leaves_one_out=False)
+    needed = memory_needed(10, 3, 8, 4, compact=False, leaves_out=False)
     assert needed == 3 * (8 * 8**2 + 4 * (1 + 2 + 3 + 4))
+
+
+@pytest.mark.parametrize(
+    ("n", "moments", "reduced", "factors"),
+    [
+        (3, 4 * 2 * 8, 4 * 2 * 4, 4 * 2 * 4),  # the second factor is in the place of its moments
+        (10, 8 * 8**2, 8 * 4**2, 2 * 4 * (1 + 2 + 3 + 4)),
+    ],
+    ids=["low rank", "full"],
+)
+def test_a_projection_that_is_learnt_is_made_again_from_moments_that_stay(
+    n, moments, reduced, factors
+):
+    needed = memory_needed(n, 3, 8, 4, compact=False, leaves_out=True, learns_projection=True)
+    assert needed == 3 * (moments + reduced + factors)
 
 
 def test_there_is_memory_for_a_little_and_not_for_everything():
