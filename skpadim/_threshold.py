@@ -150,18 +150,18 @@ class ThresholdMixin(OutlierMixin):
 
     def _note_offset(self, offset: float, by: str, contamination: float | str) -> None:
         # Both at once, for other threads.
-        vars(self).update(offset_=offset, _choice=self._choose(by, contamination))
+        self.__dict__.update(offset_=offset, _choice=self._choose(by, contamination))
 
     def _choose(self, by: str, contamination: float | str) -> _Choice:
         return _Choice(by, contamination, self.false_alarm_rate, self._get_score_parameters())
 
     def _drop_threshold(self) -> None:
         for name in _ATTRIBUTES:
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
 
     def _take_threshold(self, other: Self) -> None:
         """Set the threshold to that of another model of the same scores."""
-        vars(self).update({name: vars(other)[name] for name in _ATTRIBUTES})
+        self.__dict__.update({name: vars(other)[name] for name in _ATTRIBUTES})
 
     def _get_score_parameters(self) -> dict[str, Any]:
         """Return the parameters that change scores at once, without another fit."""
@@ -209,7 +209,7 @@ class ThresholdMixin(OutlierMixin):
                 rule = contamination, self.false_alarm_rate
                 if scores is not None and offset == choose_offset(scores, *rule):
                     choice = self._choose(by, contamination)
-        vars(self).update(offset_=offset, _choice=choice)
+        self.__dict__.update(offset_=offset, _choice=choice)
 
     def _warn_of_stale_threshold(self) -> None:
         """Warn where the threshold was chosen with other parameters and cannot follow."""
