@@ -627,11 +627,12 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         return parameters
 
     def _get_score_parameters(self) -> dict[str, Any]:
-        smoothing = Smoothing.of(self.smoothing)
-        smoothing._validate_params()
-        parameters = smoothing.get_params(deep=False)
-        size = parameters.pop("size")
-        return {"smoothing": size} | {f"smoothing__{name}": parameters[name] for name in parameters}
+        # Not get_params, which looks at signatures: it would be felt in each call.
+        smoothing = vars(Smoothing.of(self.smoothing))
+        return {
+            f"smoothing__{name}" if name != "size" else "smoothing": smoothing[name]
+            for name in smoothing
+        }
 
     def _map(self, work: Work, stream: Stream) -> NDArray:
         with closing(passes_over(stream, self.n_jobs).map(work, "Scoring")) as steps:
@@ -678,13 +679,13 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
             distances = gaussian._distances
         height, width = (1, 1, *self.grid_shape_)[-2:]
         # A copy, which no other thread changes, and found valid before long work.
-        smoothing = shallow_copy(Smoothing.of(self.smoothing))
-        smoothing._validate_params()
+        smoothing, size = shallow_copy(Smoothing.of(self.smoothing)), self.embedder_.input_size
+        smoothing.axis_matrices((height, width), size)
         return partial(
             _heatmaps,
             distances=distances,
             grid_shape=(height, width),
-            size=self.embedder_.input_size,
+            size=size,
             smoothing=smoothing,
         )
 

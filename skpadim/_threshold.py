@@ -250,6 +250,8 @@ class ThresholdMixin(OutlierMixin):
         if choice is None:
             return
         scores_now = self._get_score_parameters()
+        if scores_now != choice.for_scores:
+            self._validate_params()  # an invalid one is not stale but wrong
         for name, before in choice.for_scores.items():
             now = scores_now.get(name)
             if now != before:

@@ -23,7 +23,9 @@ from skpadim._warnings import ignoring
 
 
 def make_embeddings(scale, n=24):
-    return scale * np.random.default_rng(0).normal(size=(n, 4, 4, 3)).astype(np.float32)
+    # Drawn anew for each scale: else the thresholds would be the same, which have no scale.
+    rng = np.random.default_rng(int(10 * scale))
+    return (scale * rng.normal(size=(n, 4, 4, 3))).astype(np.float32)
 
 
 def padim():
@@ -60,7 +62,7 @@ CALLS_OF_IMAGES = CALLS | {
     [(padim, call) for call in CALLS_OF_IMAGES] + [(PatchGaussian, call) for call in CALLS],
 )
 def test_an_answer_is_of_one_model_while_another_thread_fits(make, call):
-    """Model 2 sees everything at twice the scale: its scores are half as large."""
+    """Scores and thresholds of the two models differ."""
     call = CALLS_OF_IMAGES[call]
     new = make_embeddings(1.6, n=3)
     states = [make().fit(make_embeddings(scale)) for scale in (1, 2)]

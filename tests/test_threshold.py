@@ -290,10 +290,10 @@ def test_scores_and_heatmaps_need_no_threshold(fitted):
     [
         {"smoothing": -1},
         {"smoothing": np.inf},
-        {"smoothing": "gausian"},
+        {"smoothing": "gauss"},
         {"smoothing": [2]},
         {"smoothing": Smoothing(interpolation="linear")},
-        {"smoothing": Smoothing(filter="gausian")},
+        {"smoothing": Smoothing(filter="gauss")},
         {"smoothing": Smoothing(2, filter="uniform")},
         {"smoothing": Smoothing(mode="wrap")},
     ],

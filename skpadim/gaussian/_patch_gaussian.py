@@ -576,8 +576,7 @@ def _finite(X: NDArray, distances: Callable[[NDArray], NDArray]) -> NDArray:
     """Compute distances; the largest number stands for what is too large, or no number."""
     with np.errstate(over="ignore", invalid="ignore"):
         found = distances(X)
-    largest = np.finfo(found.dtype).max
-    return np.nan_to_num(found, copy=False, nan=largest, posinf=largest)
+    return np.fmin(found, np.finfo(found.dtype).max)  # of a number and none, the number
 
 
 def _names(indices: NDArray[np.intp]) -> list[str]:
