@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from math import prod
 from numbers import Integral, Real
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +62,9 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
     ----------
     embedder : str, PatchEmbedder or Passthrough, default="efficientnet_lite0"
         Name of a backbone, or a :class:`~skpadim.PatchEmbedder` for everything else about the
-        embedding. Its parameters are set as ``embedder__image_size`` and so on, also where this is
-        a name. When X already holds embeddings: "passthrough" if their cells are 8 pixels apart, as
-        those of a PatchEmbedder with its defaults, else a
+        embedding, as ``PatchEmbedder(image_size=320)``; ``set_params(embedder__image_size=320)``
+        works with a name, too. When X already holds embeddings: "passthrough" if their cells are 8
+        pixels apart, as those of a PatchEmbedder with its defaults, else a
         :class:`~skpadim.embedding.Passthrough`.
     n_components : int, float or None, default=None
         Dimensions left after the reduction: a number, a share of those there are, in (0, 1],
@@ -109,9 +109,6 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         Draws the reductions "random", "stratified", "orthogonal" and "semi-orthogonal".
     verbose : int, default=0
         1 shows progress in images per second.
-    **unknown : object
-        Nothing. What is a parameter of the embedder or of the smoothing is refused with the line
-        that sets it.
 
     Attributes
     ----------
@@ -202,10 +199,7 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
-        **unknown: Never,
     ) -> None:
-        for name in unknown:
-            raise TypeError(_unknown_parameter(name))
         self.embedder = embedder
         self.n_components = n_components
         self.reduction = reduction
@@ -705,14 +699,6 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         tags.input_tags.string = not passthrough
         tags.no_validation = not passthrough
         return tags
-
-
-def _unknown_parameter(name: str) -> str:
-    if name in PatchEmbedder().get_params():
-        return f"{name} is a parameter of the embedder: PaDiM(embedder=PatchEmbedder({name}=...))."
-    if name in Smoothing().get_params():
-        return f"{name} is a parameter of Smoothing: PaDiM(smoothing=Smoothing({name}=...))."
-    return f"PaDiM has no parameter {name!r}; it has {', '.join(PaDiM().get_params(deep=False))}."
 
 
 def _last(steps: Iterable[PatchMoments]) -> PatchMoments:

@@ -696,19 +696,6 @@ def test_a_search_over_the_embedder_may_begin_with_its_name(good):
     assert search.cv_results_["split0_test_score"][0] == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("image_size", r"embedder: PaDiM\(embedder=PatchEmbedder\(image_size=\.\.\.\)\)"),
-        ("interpolation", r"PaDiM\(smoothing=Smoothing\(interpolation=\.\.\.\)\)"),
-        ("n_component", r"no parameter 'n_component'; it has compact, .*n_components"),
-    ],
-)
-def test_an_unknown_parameter_is_refused_with_what_to_write(name, message):
-    with pytest.raises(TypeError, match=message):
-        PaDiM(**{name: 3})
-
-
 def test_a_parameter_that_is_changed_holds_from_the_next_fit_on(detector, new):
     changed = deepcopy(detector).set_params(embedder__image_size=96)
     np.testing.assert_array_equal(changed.score_samples(new), detector.score_samples(new))
