@@ -81,13 +81,14 @@ def header_in(file: BinaryIO) -> Image.Image:
 def _without_pixels(file: BinaryIO) -> bytes:
     """Return a PNG without its pixels: from chunk to chunk, whose checksums are left to Pillow."""
     raw = getattr(file, "raw", file)  # a buffer would read all that is passed over
+    size = os.fstat(raw.fileno()).st_size
     raw.seek(len(_PNG_SIGNATURE))
     kept, kind, n_bytes = [_PNG_SIGNATURE], b"", 0
     while kind != b"IEND":
         header = raw.read(8)
-        if len(header) < 8:
+        length, kind = struct.unpack(">I4s", header) if len(header) == 8 else (size, b"")
+        if raw.tell() + length > size:
             raise OSError("it ends before its end chunk")
-        length, kind = struct.unpack(">I4s", header)
         if kind in _PNG_PIXELS:
             n_bytes += length
             raw.seek(length + 4, os.SEEK_CUR)

@@ -316,7 +316,7 @@ def test_a_mask_of_another_size_than_its_image_is_named(load, mask, disk):
 @pytest.mark.parametrize(("load", "mask"), MASKS.items(), indirect=["load"])
 def test_a_mask_that_is_no_picture_is_named(load, mask, disk):
     (disk.root / mask).write_text("not a picture")
-    with pytest.raises(ValueError, match=rf"{Path(mask).name},? cannot be read"):
+    with pytest.raises(ValueError, match=rf"{Path(mask).name},? (cannot be read|is not an image)"):
         load()
 
 
@@ -352,7 +352,7 @@ def test_a_mask_may_be_turned_as_its_image_is(disk):
 def test_an_image_with_a_mask_that_cannot_be_read_is_named(disk):
     write_mvtec(disk, "screw")
     (disk.root / "screw/test/hole/000.png").write_text("not a picture")
-    with pytest.raises(ValueError, match=r"hole.000\.png cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"hole.000\.png is not an image in a format"):
         load_mvtec_ad(disk.root, "screw")
 
 

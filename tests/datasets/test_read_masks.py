@@ -161,7 +161,7 @@ def test_a_missing_file_is_named_with_its_index(tmp_path):
 
 def test_a_file_that_is_no_image_is_named_with_its_index(tmp_path):
     (tmp_path / "mask.png").write_text("not an image")
-    with pytest.raises(ValueError, match=r"mask_paths\[0\], .*cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"mask_paths\[0\], .*is not an image in a format"):
         read_masks([tmp_path / "mask.png"], 4)
 
 
