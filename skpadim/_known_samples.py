@@ -14,7 +14,8 @@ _HASH_BYTES = 8
 def content_hash(array: NDArray) -> int:
     """Return a hash of the bytes of an array."""
     content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return int.from_bytes(hashlib.blake2b(content.data, digest_size=_HASH_BYTES).digest(), "little")
+    # Processors have instructions for SHA-256: 0.1 ms for a picture of 224 x 224 pixels.
+    return int.from_bytes(hashlib.sha256(content.data).digest()[:_HASH_BYTES], "little")
 
 
 def sample_hashes(X: NDArray) -> NDArray[np.uint64]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from skpadim._threads import ONE_BLAS_THREAD
+from skpadim._threads import one_blas_thread
 from skpadim.gaussian._factors import Factor, factorize, inflated, is_faint
 from skpadim.gaussian._moments import PatchMoments, pooled, without
 from skpadim.gaussian._positions import for_positions
@@ -69,7 +69,7 @@ class LeaveFoldOut:
         size = max(1, self._moments.n_samples / _N_FOLDS)
         folds = np.array_split(X, max(1, round(len(X) / size)))
         # Its own threads would mostly wait for one another: matrices are small.
-        with ONE_BLAS_THREAD:
+        with one_blas_thread():
             return np.concatenate([self._distances_of_fold(fold) for fold in folds])
 
     def _distances_of_fold(self, X: NDArray) -> NDArray:

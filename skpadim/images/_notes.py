@@ -18,18 +18,18 @@ NOTES = np.dtype(
     ]
 )
 
-# Every fourth pixel along each side tells the colours.
-_STEP = 4
+# Every eighth pixel along each side tells the colours.
+_STEP = 8
 
 
 def note_of(picture: NDArray[np.uint8], *, hashed: bool) -> tuple:
     """Return what is noted of a picture of shape (height, width, 3); its hash only on demand."""
-    red, green, blue = np.moveaxis(picture[::_STEP, ::_STEP].astype(np.int16), 2, 0)
+    red, green, blue = np.ascontiguousarray(picture[::_STEP, ::_STEP].reshape(-1, 3).T)
     return (
         True,
         content_hash(picture) if hashed else 0,
         picture.min(),
         picture.max(),
-        bool((red == green).all() and (green == blue).all()),
-        (red - blue).mean(),
+        np.array_equal(red, green) and np.array_equal(green, blue),
+        (int(red.sum()) - int(blue.sum())) / len(red),
     )
