@@ -260,11 +260,10 @@ def _axis_matrix(
     cells = np.clip(cells, 0, n_cells - 1)
     matrix = np.zeros((n_pixels, n_cells))
     np.add.at(matrix, (np.arange(n_pixels)[:, np.newaxis], cells), weights)
-    if size > 0:
-        if filter == "gaussian":
-            matrix = gaussian_filter1d(matrix, size, axis=0, mode=mode)
-        else:
-            matrix = uniform_filter1d(matrix, int(size), axis=0, mode=mode)
+    if size > 0 and filter == "uniform":
+        matrix = uniform_filter1d(matrix, int(size), axis=0, mode=mode)
+    elif size >= 0.125:  # a narrower one is cut off at the pixel itself, and its square can be 0
+        matrix = gaussian_filter1d(matrix, size, axis=0, mode=mode)
     in_float32 = matrix.astype(np.float32)
     in_float32.setflags(write=False)
     return in_float32

@@ -130,3 +130,10 @@ def test_a_heatmap_of_the_right_size_is_not_resampled():
     matrix, _ = Smoothing(0).axis_matrices((4, 4), (8, 8))
     with pytest.raises(ValueError, match="read-only"):
         matrix[0, 0] = 1
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 0.1, 0.1249])
+def test_a_filter_that_ends_within_a_pixel_changes_nothing(size):
+    distances = np.random.default_rng(0).random((1, 4, 5))
+    expected = to_heatmaps(distances, (9, 12), smoothing=0)
+    np.testing.assert_array_equal(to_heatmaps(distances, (9, 12), smoothing=size), expected)
