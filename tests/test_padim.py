@@ -781,7 +781,7 @@ def test_identical_images_fit_and_score_finitely(good, parameters):
     detector = PaDiM(embedder=small_embedder(), **parameters).fit(same)
     assert np.all(np.isfinite(detector.score_samples(good)))
     assert np.all(detector.predict(same) == 1)
-    black = np.zeros((5, 64, 64, 3), np.uint8)
+    black = np.zeros((5, 96, 96, 3), np.uint8)
     detector = PaDiM(embedder=small_embedder(), **parameters).fit(black)
     assert np.all(np.isfinite(detector.score_samples(good)))
 
