@@ -201,6 +201,7 @@ def test_scores_and_decisions_are_those_of_python(model, folder):
     assert {row["error"] for row in rows} == {None}
 
 
+@pytest.mark.filterwarnings("ignore:.*the training images:UserWarning")
 def test_scores_do_not_depend_on_the_kind_of_file(parts, model, tmp_path):
     grey = parts.images[0][..., 0]
     paths = [save_image(grey, tmp_path / "grey.png"), tmp_path / "deep.png", tmp_path / "large.jpg"]
@@ -487,6 +488,7 @@ def test_errors_speak_of_options(folder, tmp_path, options, message):
 def test_errors_speak_of_files(parts, model, tmp_path):
     number = tmp_path / "image_size/number.tiff"
     save_image(np.zeros((8, 8), np.int32), number)
+    save_image(parts.images[0], number.with_name("image.png"))
     folder = number.parent
     (row,) = rows_of(run("predict", model, number, "--jsonl"))
     assert row["error"].endswith(

@@ -383,6 +383,7 @@ def test_images_are_embedded_once(parts, show):
     assert embedded == [5]
 
 
+@pytest.mark.filterwarnings("ignore:.*than the training images:UserWarning")
 def test_paths_of_images_of_mixed_sizes_are_shown_at_their_sizes(detector, new, tmp_path):
     paths = []
     for i, size in enumerate([(96, 96), (50, 80), (120, 60)]):

@@ -226,6 +226,7 @@ def test_a_model_loads_without_torch_and_without_its_weights(fitted, new, tmp_pa
     subprocess.run([sys.executable, "-c", code, tmp_path / "model"], check=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*look defective by their scores:UserWarning")
 def test_a_model_with_other_weights_is_refused(good, new, tmp_path):
     weights = tmp_path / "resnet18.pth"
 

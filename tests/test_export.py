@@ -394,6 +394,7 @@ def test_resizing_is_pillows_but_for_rounding(shape):
     assert np.mean(difference > 0) < 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:.*than the training images:UserWarning")
 @pytest.mark.parametrize("run", [by_onnx, by_openvino])
 def test_graphs_that_resize_take_any_size(parts, tmp_path, run):
     detector = fitted(parts, small(image_size=(64, 60), crop_size=(50, 48)), n_components=12)

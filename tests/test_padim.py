@@ -876,7 +876,7 @@ class ManyChannels(torch.nn.Module):
 
 def test_a_model_that_cannot_fit_in_memory_is_refused_before_long_work():
     detector = PaDiM(embedder=PatchEmbedder(ManyChannels(), layers=["layer"]))
-    images = [np.zeros((8, 8, 3), dtype=np.uint8)] * 20001
+    images = [np.zeros((8, 8, 3), dtype=np.uint8)] * 20002
     with pytest.raises(MemoryError, match=r"784 positions of 20000 dimensions take 4,0\d\d\.\d GB"):
         detector.fit(images)
 

@@ -122,6 +122,7 @@ def test_workers_take_embeddings_as_they_are():
     assert_same(clone(alone).set_params(n_jobs=2).fit(X), alone, X)
 
 
+@pytest.mark.filterwarnings("ignore:.*than the training images:UserWarning")
 def test_heatmaps_at_each_images_own_size_come_in_order(alone, new):
     images = [image[: 60 + i] for i, image in enumerate(new)]
     # How many work decides nothing, so it may change after fit.

@@ -166,6 +166,7 @@ def test_what_a_crop_leaves_out_has_the_lowest_level(parts, new, path):
     assert levels[inside].max() > 200
 
 
+@pytest.mark.filterwarnings("ignore:.*the training images:UserWarning")
 def test_images_keep_their_shape_and_are_reduced_to_image_size(detector, path):
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, size, np.uint8) for size in [(90, 60, 3), (30, 100), (20, 10)]]
@@ -244,6 +245,7 @@ def test_the_page_refers_to_nothing_outside_itself(detector, new, path):
     assert addresses == {"http://www.w3.org/2000/svg"}  # a name, which is not fetched
 
 
+@pytest.mark.filterwarnings("ignore:.*the training images:UserWarning")
 def test_an_image_of_256_pixels_takes_less_than_20_kilobytes(detector, path):
     many = skpadim.datasets.make_inspection_images(8, 8, random_state=0).images
     one = report(detector, many[:1], path=path).stat().st_size
@@ -415,6 +417,7 @@ def test_a_file_that_disappears_on_the_way_is_told_and_leaves_nothing(detector, 
     assert list((tmp_path / "pages").iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore:.*exact copies of others:UserWarning")
 def test_images_without_any_anomaly_make_a_page(new, path):
     same = np.repeat(new[:1], 12, axis=0)
     embedder = PatchEmbedder(image_size=64, engine="torch")

@@ -97,6 +97,7 @@ def test_clients_at_a_time_get_what_one_alone_gets(port, parts):
     assert together == alone
 
 
+@pytest.mark.filterwarnings("ignore:.*than the training images:UserWarning")
 def test_no_more_pictures_are_decoded_at_once_than_the_memory_is_for(detector, monkeypatch):
     app = import_file(FOLDER / "app.py")
     decode, inside, most = app.decode, set(), []

@@ -96,7 +96,7 @@ def test_threads_that_fit_calibrate_and_predict_one_detector_find_it_whole(make)
     } | {
         tuple(make().fit(make_embeddings(a)).calibrate(make_embeddings(b)).decision_function(new))
         for a in (1, 2)
-        for b in (1, 2)
+        for b in (1.2, 2.2)
     }
     shared = make().fit(make_embeddings(1))
     turns = range(12)
@@ -107,7 +107,7 @@ def test_threads_that_fit_calibrate_and_predict_one_detector_find_it_whole(make)
 
     def calibrate():
         for turn in turns:
-            shared.calibrate(make_embeddings(1 + turn % 2))
+            shared.calibrate(make_embeddings(1.2 + turn % 2))
 
     def decide():
         return [tuple(shared.decision_function(new)) for _ in turns]

@@ -23,6 +23,7 @@ def make_good(n, rng, positions=1, dimensions=DIMENSIONS):
     return images @ mixing.T
 
 
+@pytest.mark.filterwarnings("ignore:.*look defective by their scores:UserWarning")
 @pytest.mark.parametrize("n", [19, 40, 100])
 @pytest.mark.parametrize(
     ("positions", "reduction"),
@@ -128,6 +129,7 @@ def test_leave_one_out_is_refitting_however_small_the_ridge(n, reg_covar, dtype)
 @few_samples
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("reg_covar", [1e-8, 1e-4, 0.1])
+@pytest.mark.filterwarnings("ignore:.*exact copies of others:UserWarning")
 def test_leave_one_out_of_copies_is_refitting(reg_covar, dtype):
     X = np.random.default_rng(0).normal(size=(14, 3, 20)).astype(dtype)
     X[1] = X[2] = X[0]
@@ -152,6 +154,7 @@ def test_faint_ridges_raise_no_false_alarms_in_float32(n, reg_covar):
     assert np.mean(alarms) < 0.1
 
 
+@pytest.mark.filterwarnings("ignore:.*look defective by their scores:UserWarning")
 def test_what_float32_cannot_tell_is_refused():
     X = np.random.default_rng(0).normal(size=(22, 3, 20))
     # Without one of them, 21 samples just make a covariance of 20 dimensions.
