@@ -36,10 +36,14 @@ _SLOW_PAGES = [
     for page in (
         "pitfalls.md",
         "scaling.md",
+        "how_to/drift.md",
         "how_to/export.md",
         "how_to/labels.md",
+        "how_to/masks.md",
+        "how_to/persistence.md",
         "how_to/pipelines.md",
         "how_to/streaming.md",
+        "how_to/threshold.md",
     )
 ]
 

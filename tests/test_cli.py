@@ -394,6 +394,7 @@ def test_paths_come_on_standard_input_and_are_answered_at_once(model, folder, tm
     assert Path(f"{tmp_path}{folder}/test/bad/33.png.mask.png").exists()
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_unicode_comes_out_as_it_is(parts, model, tmp_path):
     name = os.fsencode(tmp_path) + b"/\xff.png"
     Image.fromarray(parts.images[0]).save(os.fsdecode(name))
@@ -653,6 +654,7 @@ def test_calibrate_can_leave_the_model_as_it_is(model, folder, tmp_path):
     assert skpadim.load(other).false_alarm_rate == 0.5
 
 
+@pytest.mark.slow
 def test_a_warning_is_one_line(model, folder, tmp_path):
     with start("calibrate", model, folder / "test/good", "-o", tmp_path / "a.skpadim") as process:
         _, errors = process.communicate()
@@ -716,7 +718,9 @@ def watched(output):
     return [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_watch_scores_what_appears_and_stops_when_told(parts, model, tmp_path, wait_for, number):
     camera, output = tmp_path / "camera", tmp_path / "results.jsonl"
     save_image(parts.images[24], camera / "1.png")
@@ -737,6 +741,7 @@ def test_watch_scores_what_appears_and_stops_when_told(parts, model, tmp_path, w
     )
 
 
+@pytest.mark.slow
 def test_watch_waits_for_the_end_of_a_file(parts, model, tmp_path, wait_for):
     camera, output = tmp_path / "camera", tmp_path / "results.jsonl"
     whole = save_image(parts.images[24], tmp_path / "whole.png").read_bytes()

@@ -234,7 +234,7 @@ def test_images_lie_in_a_grid_that_is_wider_than_high(n_images, grid):
     assert len(display.axes_) == n_images
 
 
-@pytest.mark.parametrize("n_images", [1, 5, 40])
+@pytest.mark.parametrize("n_images", [1, 5, pytest.param(40, marks=pytest.mark.slow)])
 def test_titles_do_not_run_into_each_other(n_images):
     images = np.zeros((n_images, 20, 20, 3), dtype=np.uint8)
     heatmaps = np.full((n_images, 4, 4), 123.4)

@@ -319,6 +319,7 @@ assert torch.get_num_threads() == 2
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_a_detector_that_was_used_before_a_fork_works_in_the_child(engine):
     command = [sys.executable, "-W", "ignore", "-c", FORK, engine]
