@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of the sums that scikit-learn looks for NaN by
 def validate_embeddings(
     estimator: BaseEstimator,
     X: Any,

@@ -487,7 +487,7 @@ def is_gone(group):
     return False
 
 
-# Nothing at all can be written, or all but embeddings. joblib warns itself of what it can do without.
+# Nothing at all can be written, or all but embeddings; joblib warns of what it can do without.
 @pytest.mark.filterwarnings("ignore:Unable to (cache|write)")
 @pytest.mark.parametrize("n_bytes", [0, 20_000])
 def test_where_memory_cannot_be_written_a_fit_warns_and_goes_on(

@@ -69,6 +69,7 @@ def assert_invariants(detector, X, size=None):
     size=st.none() | st.tuples(st.integers(1, 12), st.integers(1, 12)),
 )
 @example(X=np.full((3, *GRID, N_FEATURES), HUGE), smoothing=0.7, size=(9, 8))
+@example(X=np.resize([-HUGE, HUGE, HUGE, -HUGE], (3, *GRID, N_FEATURES)), smoothing=0.7, size=None)
 @example(X=np.full((3, *GRID, N_FEATURES), np.float32(1e20)), smoothing=0.7, size=None)
 def test_embeddings_of_any_size_are_decided_alike_by_all(X, smoothing, size):
     detector = on_embeddings(smoothing=smoothing).fit(make_embeddings())
