@@ -39,6 +39,7 @@ def test_defaults_on_real_images(real_data, category, image, pixel, pro, false_a
     assert measured[4] >= found
 
 
+@pytest.mark.filterwarnings("ignore:.*look defective by their scores:UserWarning")
 def test_the_papers_grid_and_ridge_on_real_images(real_data):
     embedder = PatchEmbedder(neighborhood=1, grid_stride=4, alignment="nearest")
     detector = PaDiM(embedder=embedder, reg_covar=0.01, reg_relative=False)

@@ -161,6 +161,7 @@ def test_graphs_agree_on_modules(parts, tmp_path):
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:.*the training images:UserWarning")
 def test_graphs_agree_with_every_option_of_the_embedding(parts, tmp_path, options):
     detector = fitted(parts, small(**options), n_components=0.3)
     assert_exports(detector, parts.images[18:], tmp_path)

@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from PIL import Image
 
 import skpadim
 from skpadim import PaDiM, PatchEmbedder
+from skpadim.datasets import make_inspection_images
 
 FOLDER = Path(__file__).parents[1] / "examples" / "serving"
 
@@ -136,7 +136,7 @@ def png_that_claims(width, height):
     )
 
 
-PNG = encoded(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+PNG = encoded(make_inspection_images(1, 0, image_size=96, random_state=1).images[0])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ curl http://127.0.0.1:8000/predict -H "Content-Type: image/png" --data-binary @p
 import io
 import os
 import threading
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -31,7 +32,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         raise ValueError("the environment variable SKPADIM_MODEL must name a file of skpadim.save.")
     app.state.detector = skpadim.load(os.environ["SKPADIM_MODEL"], mmap=False)
     # The first picture builds the network: here, not while a client waits.
-    app.state.detector.predict(np.zeros((1, 64, 64, 3), np.uint8))
+    with warnings.catch_warnings(action="ignore"):  # it is unlike the training images
+        app.state.detector.predict(np.zeros((1, 64, 64, 3), np.uint8))
     yield
 
 
