@@ -27,7 +27,7 @@ def refuse_known(
     hashes: NDArray[np.uint64], known: NDArray[np.uint64] | None, names: Sequence[str]
 ) -> None:
     """Raise if a model has learnt from samples that its threshold is to come from."""
-    seen = [] if known is None else np.flatnonzero(np.isin(hashes, known)).tolist()
+    seen = [] if known is None else np.flatnonzero(np.isin(hashes, known, kind="sort")).tolist()
     if seen:
         raise ValueError(
             f"the model was trained on {len(seen)} of the {len(hashes)} samples to calibrate with, "
@@ -49,7 +49,7 @@ def copies(hashes: NDArray[np.uint64], known: NDArray[np.uint64] | None) -> dict
         i: int(firsts[i]) for i in np.flatnonzero(firsts != np.arange(len(hashes))).tolist()
     }
     if known is not None:
-        found |= dict.fromkeys(np.flatnonzero(np.isin(hashes, known)).tolist())
+        found |= dict.fromkeys(np.flatnonzero(np.isin(hashes, known, kind="sort")).tolist())
     return found
 
 

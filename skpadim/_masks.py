@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from skpadim._estimators import caller_level
-from skpadim._formats import has_more_frames, image_in, opened, reason_of
+from skpadim._formats import has_more_frames, opened, reason_of, whole_image_in
 from skpadim._image_files import find_images
 from skpadim._orientation import load_upright, read_size
 from skpadim._sizes import Size
@@ -81,7 +81,7 @@ def _read_picture(path: Path, name: str) -> NDArray[np.bool_]:
     """Return a mask that is a picture, at its own size."""
     try:
         with opened(path) as file:
-            stored = image_in(file)
+            stored = whole_image_in(file)
             image_format, more = stored.format, has_more_frames(stored)
             image = load_upright(stored)
     except FileNotFoundError:

@@ -67,6 +67,7 @@ def decode(body: bytes, format: str) -> ImageSequence:
         image = Image.open(io.BytesIO(body), formats=[format])
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+        Image.open(io.BytesIO(body), formats=[format]).verify()  # checksums, where there are any
         return ImageSequence([image])  # reads all of it
     except Image.DecompressionBombError as error:
         raise HTTPException(413, f"the picture is too large: {error}.") from error

@@ -13,12 +13,12 @@ from skpadim._formats import (
     has_more_bands,
     has_more_frames,
     header_in,
-    image_in,
     in_strips,
     is_complete,
     iter_strips,
     opened,
     reason_of,
+    whole_image_in,
 )
 from skpadim._orientation import load_upright, upright_size
 from skpadim._sizes import Size
@@ -123,7 +123,7 @@ def read_file(
     """Return a file's image, upright; a JPEG may be reduced, to no less than `draft_size`."""
     try:
         with opened(path) as file:
-            image = image_in(file)
+            image = whole_image_in(file)
             if left_out is not None:
                 left_out.look_at(image, name)
             if checked_size is not None and sorted(image.size) != sorted(checked_size):

@@ -166,3 +166,17 @@ def test_an_image_takes_two_copies_of_its_pixels_at_most(tmp_path, mode):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1000 * n_rows * 1.2 + 2**24
+
+
+def test_damage_among_the_pixels_of_a_png_is_an_error_when_it_is_decoded(tmp_path):
+    path = tmp_path / "part.png"
+    pixels = np.random.default_rng(0).integers(100, 120, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    whole = path.read_bytes()
+    for end in range(20, 400, 10):  # the end chunk stays
+        path.write_bytes(whole[: -end - 40] + bytes(40) + whole[-end:])
+        images = ImageSequence([path])
+        with pytest.raises(ValueError, match=r"X\[0\], '.*part.png', is damaged"):
+            images[0]
+        with pytest.raises(ValueError, match=r"part.png, is damaged"):
+            read_masks([path], 64)

@@ -176,12 +176,14 @@ def test_a_file_that_is_marked_is_black_and_the_others_are_as_ever(paths, images
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Names of the files that Pillow opens, in their order."""
+    """Names of the files that Pillow opens, each once, in their order."""
     names = []
     open_ = Image.open
 
     def noting(file, *arguments, **options):
-        names.append(Path(getattr(file, "name", "header")).name)
+        name = Path(getattr(file, "name", "header")).name
+        if name not in names:
+            names.append(name)
         return open_(file, *arguments, **options)
 
     monkeypatch.setattr(Image, "open", noting)
