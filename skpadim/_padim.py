@@ -632,19 +632,19 @@ class PaDiM(CallbackSupport, DocLinkMixin, ThresholdMixin, BaseEstimator):
         with closing(passes_over(stream, self.n_jobs).map(work, "Scoring")) as steps:
             results = np.concatenate(list(steps))
         results[[stream.error(position) is not None for position in range(len(stream))]] = np.nan
-        stream.warn_of_errors()
-        self._warn_of_colours(stream)
+        self._warn_of_images(stream)
         return results
 
-    def _warn_of_colours(self, stream: Stream) -> None:
+    def _warn_of_images(self, stream: Stream) -> None:
+        """Warn of what has been found out of images by reading them."""
+        stream.warn_of_errors()
         if self._training_images is not None and stream.notes is not None:
             self._training_images.warn_of_colours(stream.names, stream.notes)
 
     def _inspect(self, stream: Stream) -> Generator[Inspection, None, None]:
         threshold = getattr(self, "offset_", np.nan)  # which heatmaps do not need
         heatmaps = passes_over(stream, self.n_jobs).map(self._heatmaps(), "Scoring")
-        inspections = _inspections(heatmaps, threshold, stream)
-        return _followed(inspections, len(stream), partial(self._warn_of_colours, stream))
+        return _inspections(heatmaps, threshold, stream, partial(self._warn_of_images, stream))
 
     def _collect(
         self,
@@ -723,14 +723,17 @@ def _scores(batch: NDArray, *, heatmaps: Work) -> NDArray[np.float64]:
 
 
 def _inspections(
-    heatmaps: Generator[NDArray[np.float32], None, None], threshold: float, stream: Stream
+    heatmaps: Generator[NDArray[np.float32], None, None],
+    threshold: float,
+    stream: Stream,
+    before_last: Callable[[], None],
 ) -> Generator[Inspection, None, None]:
     with closing(heatmaps):
         samples = zip(chain.from_iterable(heatmaps), stream.image_sizes, strict=True)
         for position, (heatmap, size) in enumerate(samples, start=1):
             error = stream.error(position - 1)
             if position == len(stream):  # who gets the last one may not come back
-                stream.warn_of_errors()
+                before_last()
             # A copy: one that is kept does not keep its batch.
             heatmap = heatmap.copy() if error is None else np.full_like(heatmap, np.nan)
             yield Inspection(heatmap, threshold, stream.frame_size, size, error)
@@ -739,16 +742,6 @@ def _inspections(
 def _strict(X: Any) -> Any:
     """Return what to learn from, where images that cannot be read are an error."""
     return X.strict() if isinstance(X, ImageSequence) else X
-
-
-def _followed(
-    inspections: Generator[Inspection, None, None], n: int, before_last: Callable[[], None]
-) -> Generator[Inspection, None, None]:
-    with closing(inspections):
-        for number, inspection in enumerate(inspections, start=1):
-            if number == n:  # who takes n of them does not ask for what comes after
-                before_last()
-            yield inspection
 
 
 def _log_likelihoods(batch: NDArray, *, gaussian: PatchGaussian) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ def ignoring(*categories: type[Warning]) -> Iterator[None]:
         yield
     finally:
         active = False
-        # Another thread may have put a copy in place.
+        # Another thread may have put a copy in place. Both are lists, which typeshed does not say.
         for filters in (found, warnings.filters):
             with suppress(ValueError):
                 filters.remove(("ignore", None, Ignored, None, 0))  # type: ignore[attr-defined]
